@@ -1,0 +1,44 @@
+// The control plane as one object: store, API server, scheduler, controllers. Built by main.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "orch/base/env.h"
+#include "orch/base/result.h"
+
+namespace orch::server {
+
+// Every field is also a flag (--kebab-case), an ORCH_* variable and a config key.
+struct ServerConfig {
+  std::string data_dir = "/var/lib/orch";
+  std::string bind_address = "0.0.0.0";
+  uint16_t https_listen_port = 6443;
+  std::string advertise_address;               // "" = the default route's address, else loopback
+  std::vector<std::string> tls_san;
+  std::string write_kubeconfig = "/etc/orch/orch.yaml";
+  std::string write_kubeconfig_mode = "600";   // octal
+  std::string cluster_cidr = "10.42.0.0/16";
+  std::string service_cidr = "10.43.0.0/16";
+  std::string service_node_port_range = "30000-32767";
+  std::string cluster_dns;                     // "" = tenth address of service_cidr
+  std::string cluster_domain = "cluster.local";
+  std::string token;                           // "" = made and kept in <data-dir>/server/token
+  std::vector<std::string> disable;            // controllers and components by name
+  std::string node_name;                       // of the machine, for certificates
+};
+
+class Server {
+ public:
+  // Returns once /readyz answers ok. Error: one clear sentence naming the file or flag.
+  static Result<std::unique_ptr<Server>, std::string> start(Env& env, const ServerConfig& config);
+  virtual ~Server() = default;
+  virtual uint16_t port() const = 0;
+  virtual const std::string& join_token() const = 0;  // "K10<ca sha256>::server:<secret>"
+  virtual const std::string& kubeconfig_path() const = 0;
+  virtual void stop() = 0;  // within 5 s; idempotent
+};
+
+}  // namespace orch::server
