@@ -1,0 +1,105 @@
+// Runs the node's pods: one worker each, over a ContainerRuntime. Owned by the agent's composition
+// root. What it is told (pods) and what it sees (the runtime) are its only inputs; it writes pod
+// status, deletes pods that ended, and records events. Any thread may call any method.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/error.h"
+#include "agent/runtime.h"
+#include "orch/api/corev1.h"  // generated
+#include "orch/base/env.h"
+#include "orch/client/events.h"
+#include "orch/client/transport.h"
+
+namespace orch::agent {
+
+struct PodManagerConfig {
+  std::string data_dir;  // state under <data_dir>/agent
+  std::string node_name;
+  std::vector<std::string> node_ips;     // first = primary: hostIP of pods
+  std::vector<std::string> cluster_dns;  // "" entries are not allowed; empty = no cluster DNS
+  std::string cluster_domain = "cluster.local";
+  std::string resolv_conf = "/etc/resolv.conf";
+  std::string cgroup_root;  // "" = cgroup_root_of(data_dir)
+  int64_t log_file_bytes_max = 10 * 1024 * 1024;
+  int log_files_max = 5;
+};
+
+struct PodManagerDeps {
+  client::Transport& transport;  // with the node's identity
+  ContainerRuntime& runtime;
+  client::EventRecorder& events;  // component kubelet, host = node name
+  // All Services known here, for the service environment; may be empty while not synced.
+  std::function<std::vector<std::shared_ptr<const api::corev1::Service>>()> services;
+  // The Node's allocatable, the default of resourceFieldRef limits.
+  std::function<std::map<std::string, api::Quantity>()> allocatable;
+  PodManagerConfig config;
+};
+
+// A container of a pod; container "" = the annotated default, or the first.
+struct ContainerTarget {
+  std::string namespace_, pod, container;
+  std::string pod_uid;  // "" = any
+};
+
+struct PodUsage {
+  std::string namespace_, name, uid;
+  std::vector<UsageView> containers;
+};
+
+class PodManager {
+ public:
+  static std::unique_ptr<PodManager> create(Env& env, PodManagerDeps deps);
+  virtual ~PodManager() = default;
+
+  // Loads the checkpoint of last known pods and starts them (or goes on with them), at once, server
+  // or not. stop() leaves containers running; idempotent.
+  virtual void start() = 0;
+  virtual void stop() = 0;
+
+  // Pods bound to this node, straight from a pod informer's handler (selector spec.nodeName): null
+  // old = added, null now = deleted.
+  virtual void on_pod_change(const api::ObjectPtr& old, const api::ObjectPtr& now) = 0;
+  // After the informer's first list, all of which was given to on_pod_change: from now on what runs
+  // but is not wanted is an orphan and is removed.
+  virtual void on_pods_synced() = 0;
+
+  // The pods here with their newest status, as the agent computes it (may be ahead of the server).
+  virtual std::vector<std::shared_ptr<const api::corev1::Pod>> pods() const = 0;
+  virtual size_t pod_count() const = 0;
+
+  // What the runtime last said of itself (asked every 10 s and at start), for node conditions.
+  // Unreachable: runtime_ready false, with the reason.
+  virtual RuntimeInfo runtime_info() const = 0;
+  // Called (on some thread) when runtime_info() changes.
+  virtual void on_runtime_change(std::function<void()> fn) = 0;
+
+  // Streaming URLs of the runtime. Error kNotFound: `pod "x" not found` or
+  // `container x not found in pod y_ns`; kInternal otherwise. They block for the runtime's answer.
+  virtual Result<std::string, Error> exec_url(const ContainerTarget& target,
+                                              const ExecOptions& options) = 0;
+  // Also says whether the container has a tty and stdin, which attach needs.
+  virtual Result<std::string, Error> attach_url(const ContainerTarget& target,
+                                                ExecOptions options) = 0;
+  virtual Result<std::string, Error> port_forward_url(const ContainerTarget& pod,
+                                                      const std::vector<int32_t>& ports) = 0;
+  // The CRI log file of the container's current (or previous) run. Errors as kubectl shows them:
+  // `container "c" in pod "p" is waiting to start: ContainerCreating`,
+  // `previous terminated container "c" in pod "p" not found`.
+  virtual Result<std::string, Error> log_path(const ContainerTarget& target, bool previous) = 0;
+  // True while the container whose log is followed still runs (a follower ends when it does not).
+  virtual bool container_running(const ContainerTarget& target) const = 0;
+
+  // Usage by container from the runtime; blocks for its answer.
+  virtual Result<std::vector<PodUsage>, Error> usage() = 0;
+};
+
+// "/orch/<hash of data dir>": the parent of this agent's pod cgroups in every hierarchy.
+std::string cgroup_root_of(const std::string& data_dir);
+
+}  // namespace orch::agent
