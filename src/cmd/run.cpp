@@ -1,0 +1,140 @@
+// `orch server` and `orch agent`: flags into configs, configs into running components.
+#include <fmt/format.h>
+#include <stdlib.h>
+
+#include <cstdio>
+
+#include "cmd/commands.h"
+#include "cmd/options.h"
+#include "cmd/process.h"
+#include "orch/agent/agent.h"
+#include "orch/base/file.h"
+#include "orch/base/log.h"
+#include "orch/base/strings.h"
+#include "orch/server/server.h"
+
+namespace orch::cmd {
+namespace {
+
+int print_exit(const Options::Exit& exit) {
+  std::fputs(exit.text.c_str(), exit.code == 0 ? stdout : stderr);
+  return exit.code;
+}
+
+int fail(std::string_view what) {
+  fmt::print(stderr, "error: {}\n", what);
+  return 1;
+}
+
+void set_log_level(const std::string& name) {
+  if (name == "debug") log::set_level(log::Level::kDebug);
+  if (name == "warn") log::set_level(log::Level::kWarn);
+  if (name == "error") log::set_level(log::Level::kError);
+}
+
+void add_agent_options(Options& options, agent::AgentConfig& agent) {
+  options.add("node-name", agent.node_name, "Name of this node (default: the host name)");
+  options.add("node-ip", agent.node_ip, "Address of this node (default: the default route's)");
+  options.add("node-label", agent.node_label, "Label of this node at registration, key=value");
+  options.add("node-taint", agent.node_taint, "Taint at registration, key=value:Effect");
+  options.add("kubelet-port", agent.kubelet_port, "Port of the agent's API");
+  options.add("container-runtime-endpoint", agent.container_runtime_endpoint,
+              "CRI socket of a running runtime (default: orch starts a containerd of its own)");
+  options.add("overlay", agent.overlay, "How pods reach other nodes: vxlan, host-gw or none");
+  options.add("proxy-mode", agent.proxy_mode, "How Services are programmed: nftables or iptables");
+}
+
+void add_server_options(Options& options, server::ServerConfig& config) {
+  options.add("bind-address", config.bind_address, "Address to listen on");
+  options.add("https-listen-port", config.https_listen_port, "Port of the Kubernetes API");
+  options.add("advertise-address", config.advertise_address,
+              "Address others reach the API at (default: the default route's)");
+  options.add("tls-san", config.tls_san, "Further host name or address in the API's certificate");
+  options.add("write-kubeconfig", config.write_kubeconfig, "Where the admin kubeconfig is written");
+  options.add("write-kubeconfig-mode", config.write_kubeconfig_mode, "Its mode, octal");
+  options.add("cluster-cidr", config.cluster_cidr, "Addresses of pods");
+  options.add("service-cidr", config.service_cidr, "Addresses of Services");
+  options.add("service-node-port-range", config.service_node_port_range, "Ports of NodePort Services");
+  options.add("cluster-dns", config.cluster_dns,
+              "Address of the cluster's DNS (default: the tenth of --service-cidr)");
+  options.add("cluster-domain", config.cluster_domain, "Domain of the cluster's DNS");
+  options.add("disable", config.disable, "Controllers and components to leave out, by name");
+}
+
+}  // namespace
+
+int server_command(int argc, char** argv) {
+  server::ServerConfig config;
+  agent::AgentConfig agent_config;
+  bool disable_agent = false;
+  std::string log_level = "info";
+  Options options("orch server", "Runs the control plane and, unless --disable-agent, an agent.");
+  options.add("data-dir", config.data_dir, "Where all state is kept");
+  options.add("token", config.token, "Secret for joining (default: made, see DATA_DIR/server/token)");
+  options.add("disable-agent", disable_agent, "Run the control plane alone");
+  options.add("log-level", log_level, "debug, info, warn or error");
+  add_server_options(options, config);
+  add_agent_options(options, agent_config);
+  if (auto parsed = options.parse(argc, argv); !parsed) return print_exit(parsed.error());
+  set_log_level(log_level);
+
+  Process process;
+  config.node_name = agent_config.node_name;
+  auto server = server::Server::start(process.env(), config);
+  if (!server) return fail(server.error());
+  std::unique_ptr<agent::Agent> agent;
+  if (!disable_agent) {
+    agent_config.data_dir = config.data_dir;
+    agent_config.join = fmt::format("https://127.0.0.1:{}", (*server)->port());
+    agent_config.token = (*server)->join_token();
+    agent_config.bind_address = config.bind_address;
+    auto started = agent::Agent::start(process.env(), agent_config);
+    if (!started) {
+      (*server)->stop();
+      return fail(started.error());
+    }
+    agent = std::move(*started);
+  }
+  process.notify("READY=1");
+  process.wait_for_stop();
+  process.notify("STOPPING=1");
+  if (agent) agent->stop();
+  (*server)->stop();
+  return 0;
+}
+
+int agent_command(int argc, char** argv) {
+  agent::AgentConfig config;
+  std::string log_level = "info";
+  std::string token_file;
+  if (const char* url = getenv("ORCH_URL")) config.join = url;
+  Options options("orch agent", "Joins this machine to a cluster and runs its pods.");
+  options.add("data-dir", config.data_dir, "Where all state is kept");
+  options.add("join", config.join, "The server's URL, https://SERVER:6443 (also ORCH_URL)", "server");
+  options.add("token", config.token, "The server's token: DATA_DIR/server/token on the server");
+  options.add("token-file", token_file, "A file that holds the token");
+  options.add("bind-address", config.bind_address, "Address to listen on");
+  options.add("log-level", log_level, "debug, info, warn or error");
+  add_agent_options(options, config);
+  if (auto parsed = options.parse(argc, argv); !parsed) return print_exit(parsed.error());
+  set_log_level(log_level);
+
+  if (config.join.empty()) return fail("--join is required: the server's URL, https://SERVER:6443");
+  if (!token_file.empty() && config.token.empty()) {
+    auto text = read_file(token_file);
+    if (!text) return fail("--token-file: " + text.error());
+    config.token = std::string(trim(*text));
+  }
+  if (config.token.empty()) return fail("--token is required: see DATA_DIR/server/token on the server");
+
+  Process process;
+  auto agent = agent::Agent::start(process.env(), config);
+  if (!agent) return fail(agent.error());
+  process.notify("READY=1");
+  process.wait_for_stop();
+  process.notify("STOPPING=1");
+  (*agent)->stop();
+  return 0;
+}
+
+}  // namespace orch::cmd
