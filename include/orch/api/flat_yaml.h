@@ -16,4 +16,10 @@ using FlatYaml = std::map<std::string, std::vector<std::string>>;
 // line or key. Stateless; any thread.
 Result<FlatYaml, std::string> read_flat_yaml(std::string_view text);
 
+// The same as one JSON object (every JSON object of this shape is YAML too): lists of exactly one value as a
+// string, others as arrays. What orch's own join messages and state files are written in.
+std::string write_flat_json(const FlatYaml& values);
+// The first value of a key, "" if there is none.
+std::string flat_value(const FlatYaml& values, std::string_view key);
+
 }  // namespace orch::api

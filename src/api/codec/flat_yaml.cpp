@@ -2,6 +2,8 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <nlohmann/json.hpp>
+
 namespace orch::api {
 namespace {
 
@@ -39,6 +41,23 @@ Result<FlatYaml, std::string> read_flat_yaml(std::string_view text) {
   } catch (const YAML::Exception& e) {
     return Err(std::string(e.what()));
   }
+}
+
+std::string write_flat_json(const FlatYaml& values) {
+  nlohmann::json out = nlohmann::json::object();
+  for (const auto& [key, list] : values) {
+    if (list.size() == 1) {
+      out[key] = list[0];
+    } else {
+      out[key] = list;
+    }
+  }
+  return out.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+std::string flat_value(const FlatYaml& values, std::string_view key) {
+  auto it = values.find(std::string(key));
+  return it == values.end() || it->second.empty() ? "" : it->second.front();
 }
 
 }  // namespace orch::api
