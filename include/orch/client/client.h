@@ -1,4 +1,5 @@
-// The typed client: one line a call, over any Transport. Stateless beside its Transport; any thread.
+// The typed client: one line a call, over any Transport. Stateless beside its Transport; any
+// thread.
 //
 //   Client client(transport);
 //   ORCH_TRY(auto pod, client.get<corev1::Pod>("default", "web-0"));
@@ -29,9 +30,9 @@ struct List {
 };
 
 struct DeleteOptions {
-  std::string propagation_policy;            // "", Foreground, Background, Orphan
-  int64_t grace_period_seconds = -1;         // -1 = the object's own
-  std::string uid, resource_version;         // preconditions
+  std::string propagation_policy;     // "", Foreground, Background, Orphan
+  int64_t grace_period_seconds = -1;  // -1 = the object's own
+  std::string uid, resource_version;  // preconditions
 };
 
 // Untyped core, implemented once (client.cpp); the templates below only cast.

@@ -1,8 +1,8 @@
 // A cache of one resource kept true by list and watch (client-go's reflector, store and shared
 // informer in one). Decoded once, shared by everyone in the process.
 //
-// Reads: any thread, never block for long. Handlers run one at a time on the informer's own strand and
-// only enqueue. 410 -> relist; a cut watch resumes from the last revision.
+// Reads: any thread, never block for long. Handlers run one at a time on the informer's own strand
+// and only enqueue. 410 -> relist; a cut watch resumes from the last revision.
 #pragma once
 
 #include <functional>
@@ -32,13 +32,15 @@ class InformerBase {
   ~InformerBase();
   InformerBase(const InformerBase&) = delete;
 
-  // Before start().
+  // Any time; a name already present is kept as it is.
   void add_index(std::string name, IndexFn fn);
   // Any time; handlers added later first see the present objects as added.
   void add_handler(Handler handler);
   void start();
-  void stop();  // idempotent; no handler runs afterwards
-  bool synced() const;  // the first list is in
+  void stop();          // idempotent; no handler runs afterwards
+  bool synced() const;  // the first list is in and was shown to the handlers
+  // Runs `task` on the informer's strand once synced; never after stop().
+  void on_synced(Task task);
 
   api::ObjectPtr get(std::string_view ns, std::string_view name) const;
   std::vector<api::ObjectPtr> list(std::string_view ns = "") const;  // sorted by key

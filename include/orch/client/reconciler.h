@@ -1,6 +1,6 @@
 // The reconciler runtime (controller-runtime's contract): a reconciler gets a key, never an event;
-// reads only informer caches; writes only through the client; is level-based and idempotent: a second
-// run at the fixpoint writes nothing. A key never runs twice at once.
+// reads only informer caches; writes only through the client; is level-based and idempotent: a
+// second run at the fixpoint writes nothing. A key never runs twice at once.
 #pragma once
 
 #include <chrono>

@@ -1,0 +1,78 @@
+#include <map>
+
+#include "orch/api/corev1.h"
+#include "orch/client/informer.h"
+
+namespace orch::client {
+namespace {
+
+std::vector<std::string> controller_uid(const api::Object& object) {
+  for (const auto& owner : object.metadata.ownerReferences) {
+    if (owner.controller.value_or(false)) return {owner.uid};
+  }
+  return {};
+}
+
+std::vector<std::string> namespace_of(const api::Object& object) {
+  return {object.metadata.namespace_};
+}
+
+std::vector<std::string> node_of(const api::Object& object) {
+  const auto& node = static_cast<const api::corev1::Pod&>(object).spec.nodeName;
+  if (node.empty()) return {};
+  return {node};
+}
+
+}  // namespace
+
+struct InformerSet::Impl {
+  Env& env;
+  Transport& transport;
+  mutable std::mutex mutex;
+  bool started = false;
+  std::map<const api::ResourceInfo*, std::unique_ptr<InformerBase>> informers;
+};
+
+InformerSet::InformerSet(Env& env, Transport& transport)
+    : impl_(new Impl{env, transport, {}, false, {}}) {}
+InformerSet::~InformerSet() { stop(); }
+
+InformerBase& InformerSet::get(const api::ResourceInfo& resource) {
+  std::lock_guard lock(impl_->mutex);
+  auto& informer = impl_->informers[&resource];
+  if (!informer) {
+    informer = std::make_unique<InformerBase>(impl_->env, impl_->transport, resource);
+    informer->add_index("owner", controller_uid);
+    informer->add_index("namespace", namespace_of);
+    if (resource.type == &api::corev1::Pod::type_info()) informer->add_index("node", node_of);
+    if (impl_->started) informer->start();
+  }
+  return *informer;
+}
+
+void InformerSet::start_all() {
+  std::lock_guard lock(impl_->mutex);
+  impl_->started = true;
+  for (auto& [resource, informer] : impl_->informers) informer->start();
+}
+
+bool InformerSet::all_synced() const {
+  std::lock_guard lock(impl_->mutex);
+  for (const auto& [resource, informer] : impl_->informers) {
+    if (!informer->synced()) return false;
+  }
+  return true;
+}
+
+void InformerSet::stop() {
+  std::vector<InformerBase*> all;
+  {
+    std::lock_guard lock(impl_->mutex);
+    impl_->started = false;
+    for (auto& [resource, informer] : impl_->informers) all.push_back(informer.get());
+  }
+  // Unlocked: a handler that is waited for may call get().
+  for (auto* informer : all) informer->stop();
+}
+
+}  // namespace orch::client
