@@ -1,0 +1,257 @@
+#include "server/registry/json_scan.h"
+
+#include <cstdint>
+
+namespace orch::server {
+namespace {
+
+constexpr size_t npos = std::string_view::npos;
+
+size_t string_end(std::string_view text, size_t at) {
+  for (size_t i = at + 1; i < text.size(); ++i) {
+    if (text[i] == '\\') {
+      ++i;
+    } else if (text[i] == '"') {
+      return i + 1;
+    }
+  }
+  return npos;
+}
+
+bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
+
+void append_utf8(std::string& out, uint32_t code) {
+  if (code < 0x80) {
+    out += static_cast<char>(code);
+  } else if (code < 0x800) {
+    out += static_cast<char>(0xC0 | (code >> 6));
+    out += static_cast<char>(0x80 | (code & 0x3F));
+  } else if (code < 0x10000) {
+    out += static_cast<char>(0xE0 | (code >> 12));
+    out += static_cast<char>(0x80 | ((code >> 6) & 0x3F));
+    out += static_cast<char>(0x80 | (code & 0x3F));
+  } else {
+    out += static_cast<char>(0xF0 | (code >> 18));
+    out += static_cast<char>(0x80 | ((code >> 12) & 0x3F));
+    out += static_cast<char>(0x80 | ((code >> 6) & 0x3F));
+    out += static_cast<char>(0x80 | (code & 0x3F));
+  }
+}
+
+std::optional<uint32_t> hex4(std::string_view text, size_t at) {
+  if (at + 4 > text.size()) return std::nullopt;
+  uint32_t value = 0;
+  for (size_t i = at; i < at + 4; ++i) {
+    const char c = text[i];
+    value <<= 4;
+    if (c >= '0' && c <= '9') {
+      value |= static_cast<uint32_t>(c - '0');
+    } else if (c >= 'a' && c <= 'f') {
+      value |= static_cast<uint32_t>(c - 'a' + 10);
+    } else if (c >= 'A' && c <= 'F') {
+      value |= static_cast<uint32_t>(c - 'A' + 10);
+    } else {
+      return std::nullopt;
+    }
+  }
+  return value;
+}
+
+}  // namespace
+
+size_t json_skip_space(std::string_view text, size_t at) {
+  while (at < text.size() && is_space(text[at])) ++at;
+  return at;
+}
+
+size_t json_value_end(std::string_view text, size_t at) {
+  if (at >= text.size()) return npos;
+  const char first = text[at];
+  if (first == '"') return string_end(text, at);
+  if (first == '{' || first == '[') {
+    int depth = 0;
+    for (size_t i = at; i < text.size(); ++i) {
+      const char c = text[i];
+      if (c == '"') {
+        i = string_end(text, i);
+        if (i == npos) return npos;
+        --i;
+      } else if (c == '{' || c == '[') {
+        ++depth;
+      } else if (c == '}' || c == ']') {
+        if (--depth == 0) return i + 1;
+      }
+    }
+    return npos;
+  }
+  size_t i = at;
+  while (i < text.size() && text[i] != ',' && text[i] != '}' && text[i] != ']' &&
+         !is_space(text[i])) {
+    ++i;
+  }
+  return i == at ? npos : i;
+}
+
+std::optional<std::string_view> json_member(std::string_view object, std::string_view key) {
+  std::optional<std::string_view> found;
+  json_members(object, [&](std::string_view k, std::string_view value) {
+    if (k != key) return true;
+    found = value;
+    return false;
+  });
+  return found;
+}
+
+std::optional<std::string_view> json_path(std::string_view object, std::string_view path) {
+  while (true) {
+    const size_t dot = path.find('.');
+    const auto value = json_member(object, path.substr(0, dot));
+    if (!value || dot == npos) return value;
+    object = *value;
+    path.remove_prefix(dot + 1);
+  }
+}
+
+std::optional<std::string> json_string(std::string_view raw) {
+  if (raw.size() < 2 || raw.front() != '"' || raw.back() != '"') return std::nullopt;
+  raw = raw.substr(1, raw.size() - 2);
+  std::string out;
+  out.reserve(raw.size());
+  for (size_t i = 0; i < raw.size(); ++i) {
+    if (raw[i] != '\\') {
+      out += raw[i];
+      continue;
+    }
+    if (++i >= raw.size()) return std::nullopt;
+    switch (raw[i]) {
+      case 'n':
+        out += '\n';
+        break;
+      case 't':
+        out += '\t';
+        break;
+      case 'r':
+        out += '\r';
+        break;
+      case 'b':
+        out += '\b';
+        break;
+      case 'f':
+        out += '\f';
+        break;
+      case 'u': {
+        auto code = hex4(raw, i + 1);
+        if (!code) return std::nullopt;
+        i += 4;
+        if (*code >= 0xD800 && *code < 0xDC00 && i + 2 < raw.size() && raw[i + 1] == '\\' &&
+            raw[i + 2] == 'u') {
+          if (auto low = hex4(raw, i + 3)) {
+            code = 0x10000 + ((*code - 0xD800) << 10) + (*low - 0xDC00);
+            i += 6;
+          }
+        }
+        append_utf8(out, *code);
+        break;
+      }
+      default:
+        out += raw[i];
+    }
+  }
+  return out;
+}
+
+std::map<std::string, std::string> json_string_map(std::string_view object) {
+  std::map<std::string, std::string> out;
+  json_members(object, [&](std::string_view key, std::string_view value) {
+    if (auto text = json_string(value)) {
+      auto name = key.find('\\') == npos ? std::optional<std::string>(std::string(key))
+                                         : json_string(std::string("\"") + std::string(key) + "\"");
+      if (name) out[std::move(*name)] = std::move(*text);
+    }
+    return true;
+  });
+  return out;
+}
+
+void append_json_string(std::string& out, std::string_view text) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  out += '"';
+  for (const char c : text) {
+    switch (c) {
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      default:
+        if (static_cast<unsigned char>(c) < 0x20) {
+          out += "\\u00";
+          out += kHex[(c >> 4) & 0xF];
+          out += kHex[c & 0xF];
+        } else {
+          out += c;
+        }
+    }
+  }
+  out += '"';
+}
+
+std::string json_quote(std::string_view text) {
+  std::string out;
+  append_json_string(out, text);
+  return out;
+}
+
+std::string json_pretty(std::string_view json) {
+  std::string out;
+  out.reserve(json.size() * 2);
+  int depth = 0;
+  const auto newline = [&] {
+    out += '\n';
+    out.append(static_cast<size_t>(depth) * 2, ' ');
+  };
+  for (size_t i = 0; i < json.size(); ++i) {
+    const char c = json[i];
+    if (c == '"') {
+      size_t end = string_end(json, i);
+      if (end == npos) end = json.size();
+      out.append(json.substr(i, end - i));
+      i = end - 1;
+    } else if (c == '{' || c == '[') {
+      out += c;
+      const size_t next = json_skip_space(json, i + 1);
+      if (next < json.size() && (json[next] == '}' || json[next] == ']')) {
+        out += json[next];
+        i = next;
+      } else {
+        ++depth;
+        newline();
+      }
+    } else if (c == '}' || c == ']') {
+      --depth;
+      newline();
+      out += c;
+    } else if (c == ',') {
+      out += c;
+      newline();
+    } else if (c == ':') {
+      out += ": ";
+    } else if (!is_space(c)) {
+      out += c;
+    }
+  }
+  out += '\n';
+  return out;
+}
+
+}  // namespace orch::server
