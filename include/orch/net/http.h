@@ -37,11 +37,15 @@ std::string query_value(const Query& query, std::string_view key);  // first, or
 std::string url_encode(std::string_view text);
 std::string url_decode(std::string_view text);
 
-// The peer's verified client certificate; empty common_name = none given.
+// The peer's verified client certificate; empty common_name = none given, or one without a name.
 struct PeerCertificate {
   std::string common_name;
   std::vector<std::string> organizations;
   std::string fingerprint_sha256;  // hex
+  WallTime not_after{};
+  // A certificate was given but does not verify ("x509: ..."); the rest is empty then. To be
+  // answered 401, as kube-apiserver does. Looked at anew for each request (expiry).
+  std::string error;
 };
 
 struct HttpRequest {
@@ -51,13 +55,14 @@ struct HttpRequest {
   std::string raw_query;
   Query query;
   Headers headers;
-  std::string body;    // whole; over the limit the server answered 413 itself
+  std::string body;  // whole; over the limit the server answered 413 itself
   PeerCertificate peer;
   std::string remote_address;  // "10.0.0.1:4711"
 };
 
 // Writes to a response whose headers are out: a watch, a followed log. Any thread may write; owned
-// jointly by the loop and the producer. Nothing blocks: beyond the buffer limit the peer is cut off.
+// jointly by the loop and the producer. Nothing blocks: beyond the buffer limit the peer is cut
+// off.
 class Stream {
  public:
   virtual ~Stream() = default;
@@ -65,6 +70,9 @@ class Stream {
   virtual bool write(std::string bytes) = 0;
   virtual bool write(std::shared_ptr<const std::string> bytes) = 0;
   virtual size_t buffered_bytes() const = 0;
+  // For producers that can wait (a long log): blocks until at most `bytes` are buffered. False =
+  // the peer is gone or `timeout` passed. Never call it on the loop (in on_close).
+  virtual bool wait_below(size_t bytes, Millis timeout) = 0;
   virtual void finish() = 0;  // ends the response properly
   // `fn` runs once, on the loop, when the peer is gone or the stream ended; at once if already so.
   virtual void on_close(std::function<void()> fn) = 0;
@@ -90,16 +98,23 @@ class HttpResponse {
   std::string body;
   // Body in pieces sent in order after `body` (LIST splices stored bytes without joining them).
   std::vector<std::shared_ptr<const std::string>> pieces;
+  // Bodies over 128 KiB are gzipped (level 1) for peers that accept it and are not on loopback.
+  bool allow_gzip = true;
 
+  // Replaces every header of that name.
   void set(std::string name, std::string value);
   // Answers with a stream: `start` runs right after the headers are queued.
   void stream(std::function<void(std::shared_ptr<Stream>)> start) { stream_ = std::move(start); }
   // Sends status and headers as they are (the caller sets 101 and Upgrade) and hands the
   // connection over; `run` has its own thread and may block.
-  void upgrade(std::function<void(std::unique_ptr<RawConnection>)> run) { upgrade_ = std::move(run); }
+  void upgrade(std::function<void(std::unique_ptr<RawConnection>)> run) {
+    upgrade_ = std::move(run);
+  }
 
   const std::function<void(std::shared_ptr<Stream>)>& stream_start() const { return stream_; }
-  const std::function<void(std::unique_ptr<RawConnection>)>& upgrade_run() const { return upgrade_; }
+  const std::function<void(std::unique_ptr<RawConnection>)>& upgrade_run() const {
+    return upgrade_;
+  }
 
  private:
   std::function<void(std::shared_ptr<Stream>)> stream_;
@@ -110,7 +125,7 @@ using HttpHandler = std::function<void(const HttpRequest&, HttpResponse&)>;
 
 struct HttpServerOptions {
   std::string address = "0.0.0.0";
-  uint16_t port = 0;  // 0 = any free one
+  uint16_t port = 0;                      // 0 = any free one
   std::shared_ptr<TlsServerContext> tls;  // null = plain HTTP
   unsigned read_workers = 0;              // 0 = cores
   unsigned blocking_workers_max = 64;
@@ -123,6 +138,7 @@ struct HttpServerOptions {
   std::function<bool(std::string_view method, std::string_view path)> may_block;
   // Body of the server's own refusals (413, 400, 408 ...) as JSON; default: plain text.
   std::function<std::string(int status, std::string_view message)> error_body;
+  bool gzip_on_loopback = false;
 };
 
 class HttpServer {

@@ -21,7 +21,7 @@ class TlsServerContext {
  public:
   struct Options {
     KeyPair key_pair;
-    std::string client_ca_pem;      // "" = client certificates are not asked for
+    std::string client_ca_pem;  // "" = client certificates are not asked for
     bool client_certificate_required = false;
   };
   static Result<std::shared_ptr<TlsServerContext>, std::string> create(const Options& options);
@@ -33,8 +33,8 @@ class TlsServerContext {
 class TlsClientContext {
  public:
   struct Options {
-    std::string ca_pem;        // "" = the system's
-    KeyPair key_pair;          // empty = no client certificate
+    std::string ca_pem;                 // "" = the system's
+    KeyPair key_pair;                   // empty = no client certificate
     bool insecure_skip_verify = false;  // only for fetching the CA to check its hash
   };
   static Result<std::shared_ptr<TlsClientContext>, std::string> create(const Options& options);
@@ -82,7 +82,8 @@ std::string sha256(std::string_view bytes);  // raw 32 bytes
 
 // ES256 signing (JWT): raw r||s signatures, P-256 keys.
 Result<std::string, std::string> make_signing_key();  // private key PEM
-Result<std::string, std::string> es256_sign(std::string_view private_key_pem, std::string_view data);
+Result<std::string, std::string> es256_sign(std::string_view private_key_pem,
+                                            std::string_view data);
 bool es256_verify(std::string_view key_pem, std::string_view data, std::string_view signature);
 struct EcPublicPoint {
   std::string x, y;  // 32 bytes each, for JWKS

@@ -1,0 +1,176 @@
+#include "net/http/tls_context.h"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+
+namespace orch::net {
+namespace {
+
+constexpr unsigned char kAlpnHttp1[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
+
+Result<Unit, std::string> add_authorities(X509_STORE* store, std::string_view pem) {
+  BioPtr bio = bio_of(pem);
+  int count = 0;
+  while (X509Ptr certificate{PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)}) {
+    if (X509_STORE_add_cert(store, certificate.get()) != 1) {
+      return Err(openssl_failure("certificate authority"));
+    }
+    ++count;
+  }
+  ERR_clear_error();
+  if (count == 0) return Err(std::string("certificate authority: no PEM certificate found"));
+  return Unit{};
+}
+
+Result<Unit, std::string> use_key_pair(SSL_CTX* context, const KeyPair& pair) {
+  BioPtr bio = bio_of(pair.certificate_pem);
+  X509Ptr leaf(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
+  if (!leaf) return Err(openssl_failure("certificate: no PEM certificate found"));
+  if (SSL_CTX_use_certificate(context, leaf.get()) != 1) return Err(openssl_failure("certificate"));
+  while (X509Ptr next{PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)}) {
+    if (SSL_CTX_add1_chain_cert(context, next.get()) != 1) {
+      return Err(openssl_failure("certificate chain"));
+    }
+  }
+  ERR_clear_error();
+  KeyPtr key = load_private_key(pair.private_key_pem);
+  if (!key) return Err(openssl_failure("private key"));
+  if (SSL_CTX_use_PrivateKey(context, key.get()) != 1 || SSL_CTX_check_private_key(context) != 1) {
+    return Err(openssl_failure("tls: private key does not match public key"));
+  }
+  return Unit{};
+}
+
+SslCtxPtr new_context(const SSL_METHOD* method) {
+  SslCtxPtr context(SSL_CTX_new(method), SSL_CTX_free);
+  if (!context) return context;
+  SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
+  // Idle connections hand their 34 KiB of buffers back; one read() takes in whole records.
+  SSL_CTX_set_mode(context.get(), SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_read_ahead(context.get(), 1);
+  SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+  return context;
+}
+
+int choose_http1(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in,
+                 unsigned in_size, void*) {
+  unsigned char* chosen = nullptr;
+  if (SSL_select_next_proto(&chosen, out_size, kAlpnHttp1, sizeof kAlpnHttp1, in, in_size) !=
+      OPENSSL_NPN_NEGOTIATED) {
+    return SSL_TLSEXT_ERR_NOACK;
+  }
+  *out = chosen;
+  return SSL_TLSEXT_ERR_OK;
+}
+
+// An unverifiable client certificate does not end the handshake: the request is answered 401, as
+// kube-apiserver does (PeerCertificate::error).
+int accept_any(int, X509_STORE_CTX*) { return 1; }
+
+}  // namespace
+
+Result<std::shared_ptr<TlsServerContext>, std::string> TlsServerContext::create(
+    const Options& options) {
+  auto context = std::make_shared<TlsServerContextImpl>(options);
+  ORCH_CHECK(context->reload(options.key_pair));
+  return std::shared_ptr<TlsServerContext>(std::move(context));
+}
+
+Result<SslCtxPtr, std::string> TlsServerContextImpl::build(const KeyPair& key_pair) const {
+  SslCtxPtr context = new_context(TLS_server_method());
+  if (!context) return Err(openssl_failure("tls"));
+  ORCH_CHECK(use_key_pair(context.get(), key_pair));
+  // No resumption: every connection shows its certificate again, and Kubernetes' clients keep
+  // connections rather than sessions.
+  SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_options(context.get(), SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE);
+  SSL_CTX_set_num_tickets(context.get(), 0);
+  SSL_CTX_set_alpn_select_cb(context.get(), choose_http1, nullptr);
+  if (!options_.client_ca_pem.empty()) {
+    ORCH_CHECK(add_authorities(SSL_CTX_get_cert_store(context.get()), options_.client_ca_pem));
+    BioPtr bio = bio_of(options_.client_ca_pem);
+    while (X509Ptr ca{PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)}) {
+      SSL_CTX_add_client_CA(context.get(), ca.get());
+    }
+    ERR_clear_error();
+    if (options_.client_certificate_required) {
+      SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+    } else {
+      SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, accept_any);
+    }
+  }
+  return context;
+}
+
+Result<Unit, std::string> TlsServerContextImpl::reload(const KeyPair& key_pair) {
+  ORCH_TRY(SslCtxPtr context, build(key_pair));
+  std::lock_guard lock(mutex_);
+  context_ = std::move(context);
+  return Unit{};
+}
+
+SslCtxPtr TlsServerContextImpl::current() const {
+  std::lock_guard lock(mutex_);
+  return context_;
+}
+
+Result<std::shared_ptr<TlsClientContext>, std::string> TlsClientContext::create(
+    const Options& options) {
+  auto context = std::make_shared<TlsClientContextImpl>(options);
+  ORCH_CHECK(context->reload(options.key_pair));
+  return std::shared_ptr<TlsClientContext>(std::move(context));
+}
+
+Result<SslCtxPtr, std::string> TlsClientContextImpl::build(const KeyPair& key_pair) const {
+  SslCtxPtr context = new_context(TLS_client_method());
+  if (!context) return Err(openssl_failure("tls"));
+  if (!key_pair.certificate_pem.empty()) ORCH_CHECK(use_key_pair(context.get(), key_pair));
+  SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_alpn_protos(context.get(), kAlpnHttp1, sizeof kAlpnHttp1);
+  if (options_.insecure_skip_verify) {
+    SSL_CTX_set_verify(context.get(), SSL_VERIFY_NONE, nullptr);
+    return context;
+  }
+  SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
+  if (!options_.ca_pem.empty()) {
+    ORCH_CHECK(add_authorities(SSL_CTX_get_cert_store(context.get()), options_.ca_pem));
+  } else {
+    SSL_CTX_load_verify_locations(context.get(), "/etc/ssl/certs/ca-certificates.crt", nullptr);
+    SSL_CTX_set_default_verify_paths(context.get());
+    ERR_clear_error();
+  }
+  return context;
+}
+
+Result<Unit, std::string> TlsClientContextImpl::reload(const KeyPair& key_pair) {
+  ORCH_TRY(SslCtxPtr context, build(key_pair));
+  std::lock_guard lock(mutex_);
+  context_ = std::move(context);
+  ++generation_;
+  return Unit{};
+}
+
+SslCtxPtr TlsClientContextImpl::current() const {
+  std::lock_guard lock(mutex_);
+  return context_;
+}
+
+PeerCertificate peer_certificate(SSL* ssl) {
+  PeerCertificate peer;
+  X509Ptr certificate(SSL_get1_peer_certificate(ssl));
+  if (!certificate) return peer;
+  long verdict = SSL_get_verify_result(ssl);
+  if (verdict != X509_V_OK) {
+    peer.error = verify_error_text(verdict);
+    return peer;
+  }
+  const X509_NAME* subject = X509_get_subject_name(certificate.get());
+  peer.common_name = first_name_entry(subject, NID_commonName);
+  peer.organizations = name_entries(subject, NID_organizationName);
+  peer.fingerprint_sha256 = sha256_fingerprint(certificate.get());
+  peer.not_after = wall_time(X509_get0_notAfter(certificate.get()));
+  return peer;
+}
+
+}  // namespace orch::net
