@@ -2,6 +2,8 @@
 //
 //   corev1::Pod pod;  pod.metadata.name = "web";  pod.spec.containers[0].image;
 //
+// A field of a kind that is called `type` is `type_` in C++ (Secret, Event): type() is taken.
+//
 // Plain values: one owner, no locks; share as std::shared_ptr<const Object>.
 #pragma once
 

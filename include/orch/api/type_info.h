@@ -24,6 +24,7 @@ enum class FieldType : uint8_t {
   kMicroTime,    // MicroTime
   kDuration,     // Duration
   kRawJson,      // RawJson
+  kStringList,   // std::vector<std::string>: Go's named []string types (Verbs, ExtraValue)
 };
 
 enum class Shape : uint8_t {
@@ -33,11 +34,14 @@ enum class Shape : uint8_t {
   kMap,       // std::map<std::string, T>
 };
 
+// The JSON form of a message. All but kObject are the "or" types of a JSON schema.
+enum class JsonForm : uint8_t { kObject, kSchemaOrArray, kSchemaOrBool, kSchemaOrStringArray };
+
 enum class ListType : uint8_t { kNone, kAtomic, kSet, kMap };
 
 // Type-erased access to one container field (vector, map, optional, Ptr).
 struct ContainerOps {
-  size_t (*size)(const void* container);        // optional: 0 or 1
+  size_t (*size)(const void* container);  // optional: 0 or 1
   void (*clear)(void* container);
   // kOptional: makes (or returns) the held value. kList: appends an empty element.
   // kMap: makes (or returns) the element of `key`. The reference holds until the next change.
@@ -51,43 +55,49 @@ struct TypeInfo;
 
 struct FieldInfo {
   std::string_view json_name;  // wire spelling
-  int32_t proto_number;
+  int32_t proto_number;        // 0: the type has no protobuf form
   FieldType type;
   Shape shape;
-  uint32_t offset;               // of the member in its struct
-  const TypeInfo* message;       // for kMessage (and lists and maps of them)
-  const ContainerOps* container; // for every shape but kSingle
-  // JSON: absent when empty (Go omitempty). Structs of shape kSingle are always written, as Go does.
+  uint32_t offset;                // of the member in its struct
+  const TypeInfo* message;        // for kMessage (and lists and maps of them)
+  const ContainerOps* container;  // for every shape but kSingle
+  // JSON: absent when empty (Go omitempty). Structs of shape kSingle are always written, as Go
+  // does.
   bool omit_empty;
-  bool inlined;   // its fields stand in the parent's JSON object (Go ",inline")
+  // Its fields stand in the parent's JSON object (Go ",inline"); the C++ struct derives from it,
+  // so the offsets of its fields hold for the parent too.
+  bool inlined;
   bool required;  // validation: must be given
+  bool typed;     // embedded objects show their kind and apiVersion in JSON
   ListType list_type;
   std::span<const std::string_view> list_map_keys;
-  bool map_atomic;                   // x-kubernetes-map-type: atomic (of the field)
-  bool patch_merge;                  // strategic merge: patchStrategy has "merge"
-  bool patch_retain_keys;            // ... has "retainKeys"
-  bool patch_replace;                // ... has "replace"
-  std::string_view patch_merge_key;  // strategic merge key
-  std::string_view default_json;     // static default as JSON text, "" = none
+  bool map_atomic;                                // x-kubernetes-map-type: atomic (of the field)
+  bool patch_merge;                               // strategic merge: patchStrategy has "merge"
+  bool patch_retain_keys;                         // ... has "retainKeys"
+  bool patch_replace;                             // ... has "replace"
+  std::string_view patch_merge_key;               // strategic merge key
+  std::string_view default_json;                  // static default as JSON text, "" = none
   std::span<const std::string_view> enum_values;  // for documentation; validation is separate
-  std::string_view description;      // our own words, for explain and OpenAPI
+  std::string_view description;                   // our own words, for explain and OpenAPI
 };
 
 class Object;
 
 struct TypeInfo {
-  std::string_view package;      // Go-like package: "core/v1", "meta/v1", "apps/v1"
-  std::string_view name;         // Go-like type name: "PodSpec"
-  std::string_view openapi_name; // "io.k8s.api.core.v1.PodSpec"
+  std::string_view package;       // Go-like package: "core/v1", "meta/v1", "apps/v1"
+  std::string_view name;          // Go-like type name: "PodSpec"
+  std::string_view openapi_name;  // "io.k8s.api.core.v1.PodSpec"
   std::string_view description;
-  std::span<const FieldInfo> fields;  // in proto number order
+  std::span<const FieldInfo> fields;     // in proto number order
+  std::span<const uint16_t> json_order;  // indices of fields in JSON's order (Go's)
   size_t size;
-  bool map_atomic;               // x-kubernetes-map-type: atomic on the type
+  bool map_atomic;  // x-kubernetes-map-type: atomic on the type
+  JsonForm json_form;
   // Top-level kinds only ("" / nullptr otherwise):
   std::string_view group, version, kind;  // group "" = core
-  bool is_object;                // derives from Object (has ObjectMeta metadata)
-  Object* (*make_object)();      // new T for is_object kinds
-  void* (*make)();               // new T, freed by destroy
+  bool is_object;                         // derives from Object (has ObjectMeta metadata)
+  Object* (*make_object)();               // new T for is_object kinds
+  void* (*make)();                        // new T, freed by destroy
   void (*destroy)(void*);
   void (*copy)(void* to, const void* from);
 
