@@ -158,7 +158,7 @@ class QueuedRecorder : public std::enable_shared_from_this<QueuedRecorder> {
     out.involvedObject.apiVersion = subject.api_version;
     out.involvedObject.resourceVersion = subject.resource_version;
     out.involvedObject.fieldPath = subject.field_path;
-    out.type = event.type;
+    out.type_ = event.type;
     out.reason = event.reason;
     out.message = message;
     out.source.component = component_;

@@ -99,7 +99,8 @@ Result<JoinAnswer, std::string> JoinAnswer::decode(std::string_view text) {
 
 Result<std::string, JoinError> fetch_ca(const std::string& server_url, const JoinToken& token) {
   // Unverified on purpose: what comes back is checked against the token's hash.
-  auto tls = net::TlsClientContext::create({.ca_pem = "", .key_pair = {}, .insecure_skip_verify = true});
+  auto tls =
+      net::TlsClientContext::create({.ca_pem = "", .key_pair = {}, .insecure_skip_verify = true});
   if (!tls) return Err(JoinError{tls.error()});
   auto client = net::HttpClient::create({.base_url = server_url, .tls = *tls});
   auto answer = client->request("GET", kCaPath, {}, "");
@@ -133,7 +134,8 @@ Result<JoinAnswer, JoinError> join(const std::string& server_url, const std::str
                          answer->status >= 400 && answer->status < 500 && answer->status != 429});
   }
   auto decoded = JoinAnswer::decode(answer->body);
-  if (!decoded) return Err(JoinError{fmt::format("{}: bad answer: {}", server_url, decoded.error())});
+  if (!decoded)
+    return Err(JoinError{fmt::format("{}: bad answer: {}", server_url, decoded.error())});
   return std::move(*decoded);
 }
 
