@@ -48,7 +48,7 @@ class Authenticator {
   // No credentials: the anonymous user, or 401. Wrong credentials: 401 unauthorized().
   virtual api::ApiResult<UserInfo> authenticate(const Credentials& credentials) = 0;
   // Answers a TokenReview: fills review.status from review.spec.
-  virtual void review(authenticationv1::TokenReview& review) = 0;
+  virtual void review(api::authenticationv1::TokenReview& review) = 0;
 };
 
 // ---- authorization ----
@@ -96,7 +96,7 @@ struct AdmissionRequest {
   api::Object* object = nullptr;
   const api::Object* old_object = nullptr;  // update and delete
   // Body of a subresource of another kind, e.g. corev1::Binding, policyv1::Eviction,
-  // authenticationv1::TokenRequest.
+  // api::authenticationv1::TokenRequest.
   const api::Object* payload = nullptr;
   bool dry_run = false;
   std::vector<std::string>* warnings = nullptr;  // become Warning headers
@@ -129,7 +129,7 @@ class TokenIssuer {
   // Fills request.status (token, expirationTimestamp) and the defaults of request.spec (audiences,
   // expirationSeconds). 422 on bad lifetimes.
   virtual api::ApiResult<Unit> issue(const TokenSubject& subject,
-                                     authenticationv1::TokenRequest& request) = 0;
+                                     api::authenticationv1::TokenRequest& request) = 0;
 };
 
 // A null pointer leaves the step out: no authentication (the caller's UserInfo stands), everything
