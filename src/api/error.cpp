@@ -1,6 +1,7 @@
 #include "orch/api/error.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <nlohmann/json.hpp>
 #include <set>
@@ -112,28 +113,28 @@ constexpr CodeText kCodeTexts[] = {
 }  // namespace
 
 Error not_found(const GroupResource& resource, std::string_view name) {
-  return make_for(404, "NotFound", fmt::format("{} {} not found", resource.str(), quoted(name)),
+  return make_for(404, "NotFound", fmt::format("{} {} not found", resource.str(), go_quoted(name)),
                   resource, name);
 }
 
 Error already_exists(const GroupResource& resource, std::string_view name) {
   return make_for(409, "AlreadyExists",
-                  fmt::format("{} {} already exists", resource.str(), quoted(name)), resource,
+                  fmt::format("{} {} already exists", resource.str(), go_quoted(name)), resource,
                   name);
 }
 
 Error conflict(const GroupResource& resource, std::string_view name, std::string_view why) {
-  return make_for(
-      409, "Conflict",
-      fmt::format("Operation cannot be fulfilled on {} {}: {}", resource.str(), quoted(name), why),
-      resource, name);
+  return make_for(409, "Conflict",
+                  fmt::format("Operation cannot be fulfilled on {} {}: {}", resource.str(),
+                              go_quoted(name), why),
+                  resource, name);
 }
 
 Error generate_name_conflict(const GroupResource& resource, std::string_view name) {
   Error e = make_for(409, "AlreadyExists",
                      fmt::format("{} {} already exists, the server was not able to generate a "
                                  "unique name for the object",
-                                 resource.str(), quoted(name)),
+                                 resource.str(), go_quoted(name)),
                      resource, name);
   e.retry_after_seconds = 1;
   return e;
@@ -152,7 +153,7 @@ Error forbidden(const GroupResource& resource, std::string_view name, std::strin
   } else if (name.empty()) {
     message = fmt::format("{} is forbidden: {}", resource.str(), why);
   } else {
-    message = fmt::format("{} {} is forbidden: {}", resource.str(), quoted(name), why);
+    message = fmt::format("{} {} is forbidden: {}", resource.str(), go_quoted(name), why);
   }
   return make_for(403, "Forbidden", std::move(message), resource, name);
 }
@@ -166,8 +167,8 @@ Error bad_request(std::string_view why) { return make(400, "BadRequest", std::st
 Error invalid(std::string_view group, std::string_view kind, std::string_view name,
               std::vector<Cause> causes) {
   std::string message = group.empty()
-                            ? fmt::format("{} {} is invalid", kind, quoted(name))
-                            : fmt::format("{}.{} {} is invalid", kind, group, quoted(name));
+                            ? fmt::format("{} {} is invalid", kind, go_quoted(name))
+                            : fmt::format("{}.{} {} is invalid", kind, group, go_quoted(name));
   std::vector<std::string> texts;
   std::set<std::string> seen;
   for (const Cause& cause : causes) {
@@ -191,7 +192,7 @@ Error invalid(std::string_view group, std::string_view kind, std::string_view na
 Error method_not_supported(const GroupResource& resource, std::string_view action) {
   return make_for(
       405, "MethodNotAllowed",
-      fmt::format("{} is not supported on resources of kind {}", action, quoted(resource.str())),
+      fmt::format("{} is not supported on resources of kind {}", action, go_quoted(resource.str())),
       resource, "");
 }
 
@@ -261,7 +262,7 @@ Error generic_server_response(int code, std::string_view server_message, bool un
   if (!known && code >= 500) {
     e.reason = "InternalError";
     e.message = fmt::format("an error on the server ({}) has prevented the request from succeeding",
-                            quoted(server_message));
+                            go_quoted(server_message));
   }
   if (unexpected) {
     e.causes.push_back({"UnexpectedServerResponse", std::string(server_message), ""});
@@ -307,7 +308,7 @@ Error error_from_response(int http_code, std::string_view body) {
   return generic_server_response(http_code, shown.empty() ? "unknown" : shown, true);
 }
 
-std::string quoted(std::string_view text) {
+std::string go_quoted(std::string_view text) {
   std::string out = "\"";
   for (size_t at = 0; at < text.size();) {
     unsigned char c = static_cast<unsigned char>(text[at]);
@@ -365,11 +366,11 @@ void FieldErrors::invalid(std::string_view field, std::string_view value_shown,
 void FieldErrors::not_supported(std::string_view field, std::string_view value,
                                 const std::vector<std::string>& supported) {
   std::vector<std::string> shown;
-  for (const std::string& s : supported) shown.push_back(quoted(s));
+  for (const std::string& s : supported) shown.push_back(go_quoted(s));
   std::string detail;
   if (!shown.empty()) detail = fmt::format("supported values: {}", fmt::join(shown, ", "));
   causes_.push_back({"FieldValueNotSupported",
-                     with_detail(fmt::format("Unsupported value: {}", quoted(value)), detail),
+                     with_detail(fmt::format("Unsupported value: {}", go_quoted(value)), detail),
                      std::string(field)});
 }
 

@@ -74,10 +74,10 @@ Error generic_server_response(int code, std::string_view server_message = "",
 Error plain_error(std::string_view why);
 
 // Go's %q: for strings shown as a `value_shown`.
-std::string quoted(std::string_view text);
+std::string go_quoted(std::string_view text);
 
 // Collects field errors of validation; texts as upstream's field.Error. `value_shown` is printed
-// as it is: pass numbers and bools plainly, strings through quoted().
+// as it is: pass numbers and bools plainly, strings through go_quoted().
 class FieldErrors {
  public:
   void required(std::string_view field, std::string_view detail = "");
