@@ -1,0 +1,34 @@
+// Brings image archives into a containerd: the pause image, and every archive in a folder. Used by
+// one thread. Remembers in a state file (size and time of each archive) what is in already.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "agent/containerd/containerd.h"
+#include "agent/runtime.h"
+#include "orch/base/result.h"
+
+namespace orch::agent {
+
+class ImageImporter {
+ public:
+  ImageImporter(ContainerdPaths paths, std::string snapshotter);
+
+  // Imports the pause image if `runtime` does not have it. Blocks.
+  Result<Unit, std::string> ensure_pause_image(ContainerRuntime& runtime, Millis timeout);
+  // Imports archives in images_dir that are new or changed; one that fails is logged, and tried
+  // again when it changes.
+  void import_folder();
+
+ private:
+  Result<Unit, std::string> import_file(const std::string& file);
+  void load_state();
+  void save_state();
+
+  ContainerdPaths paths_;
+  std::string snapshotter_, state_file_;
+  std::map<std::string, std::string> imported_;  // file name -> "size mtime_ns"
+};
+
+}  // namespace orch::agent
