@@ -51,13 +51,12 @@ ContainerdPaths containerd_paths(const std::string& data_dir) {
   return paths;
 }
 
-std::string containerd_config(const ContainerdPaths& paths, const std::string& snapshotter) {
+std::string containerd_config(const ContainerdPaths& paths, const ContainerdSettings& settings) {
   return fmt::format(
       R"(# Written by orch at every start; changes are lost.
 version = 2
 root = {root}
 state = {state}
-oom_score = -999
 disabled_plugins = [
   "io.containerd.snapshotter.v1.aufs",
   "io.containerd.snapshotter.v1.btrfs",
@@ -78,6 +77,7 @@ disabled_plugins = [
   stream_server_address = "127.0.0.1"
   stream_server_port = "0"
   stream_idle_timeout = "4h0m0s"
+  restrict_oom_score_adj = {restrict_oom}
   netns_mounts_under_state_dir = true
   enable_unprivileged_ports = true
   enable_unprivileged_icmp = true
@@ -109,7 +109,8 @@ disabled_plugins = [
 )",
       fmt::arg("root", quote(paths.root)), fmt::arg("state", quote(paths.state)),
       fmt::arg("socket", quote(paths.socket)), fmt::arg("ttrpc", quote(paths.socket + ".ttrpc")),
-      fmt::arg("pause", pause_image_name()), fmt::arg("snapshotter", snapshotter),
+      fmt::arg("pause", pause_image_name()), fmt::arg("snapshotter", settings.snapshotter),
+      fmt::arg("restrict_oom", settings.restrict_oom_score_adj),
       fmt::arg("cni_bin", quote(paths.cni_bin_dir)),
       fmt::arg("cni_conf", quote(paths.cni_conf_dir)), fmt::arg("certs", quote(paths.certs_dir)),
       fmt::arg("opt", quote(paths.root + "/opt")));

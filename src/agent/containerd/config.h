@@ -7,7 +7,11 @@
 
 namespace orch::agent {
 
-// snapshotter: "overlayfs" or "native".
-std::string containerd_config(const ContainerdPaths& paths, const std::string& snapshotter);
+struct ContainerdSettings {
+  std::string snapshotter = "overlayfs";  // or "native"
+  // We may not lower oom_score_adj here: containers get the lowest that is allowed.
+  bool restrict_oom_score_adj = false;
+};
+std::string containerd_config(const ContainerdPaths& paths, const ContainerdSettings& settings);
 
 }  // namespace orch::agent

@@ -60,6 +60,20 @@ bool overlay_works(const std::string& root) {
   return ok;
 }
 
+// Lowering oom_score_adj takes CAP_SYS_RESOURCE, which containers and sandboxes often lack.
+bool may_lower_oom_score() {
+  constexpr unsigned kSysResource = 24;
+  auto status = read_file("/proc/self/status");
+  if (!status) return true;
+  for (const auto& line : split(*status, '\n')) {
+    if (line.starts_with("CapEff:")) {
+      uint64_t mask = std::strtoull(line.c_str() + 7, nullptr, 16);
+      return (mask >> kSysResource & 1) != 0;
+    }
+  }
+  return true;
+}
+
 class Supervisor final : public Containerd {
  public:
   Supervisor(ContainerdOptions options, std::string binary)
@@ -88,7 +102,8 @@ class Supervisor final : public Containerd {
     if (snapshotter_ == "native") {
       log::warn("containerd", "overlay mounts do not work on {}: native snapshots", paths_.root);
     }
-    const std::string config = containerd_config(paths_, snapshotter_);
+    const std::string config = containerd_config(
+        paths_, {.snapshotter = snapshotter_, .restrict_oom_score_adj = !may_lower_oom_score()});
     auto before = read_file(paths_.config_file);
     const bool same = before && *before == config;
     if (!same) ORCH_CHECK(write_file_atomic(paths_.config_file, config, 0600));
