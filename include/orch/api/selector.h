@@ -20,6 +20,8 @@ struct Requirement {
   std::string key;
   Op op;
   std::vector<std::string> values;  // sorted
+  bool exact = false;               // kIn, kNotIn: written as "=" and "!="
+  bool matches(const Labels& labels) const;
 };
 
 class LabelSelector {
