@@ -1,0 +1,406 @@
+// The writer's side of the engine: batches, durability, housekeeping.
+#include <algorithm>
+#include <shared_mutex>
+
+#include "orch/base/log.h"
+#include "storage/engine.h"
+#include "storage/errors.h"
+
+namespace orch::storage {
+
+namespace {
+
+constexpr size_t kBatchRequests = 1024;
+constexpr size_t kIdleStep = 512;  // events, rows or keys of one step of housekeeping
+
+}  // namespace
+
+// A thread's place to wait for its answer; outlives any request.
+struct Engine::Waiter {
+  std::mutex mutex;
+  std::condition_variable ready;
+  bool done = false;
+};
+
+void Engine::submit(Request& request) {
+  if (!backend_) {
+    std::lock_guard lock(direct_);
+    if (stopped_) {
+      request.error = stopped_error();
+      return;
+    }
+    std::vector<Request*> requests{&request};
+    commit_batch(requests);
+    return;
+  }
+  static thread_local Waiter waiter;
+  waiter.done = false;
+  request.waiter = &waiter;
+  {
+    std::lock_guard lock(queue_mutex_);
+    if (stopped_) {
+      request.error = stopped_error();
+      return;
+    }
+    queue_.push_back(&request);
+  }
+  queue_ready_.notify_one();
+  std::unique_lock lock(waiter.mutex);
+  waiter.ready.wait(lock, [&] { return waiter.done; });
+}
+
+void Engine::answer(std::vector<Request*>& requests) {
+  for (Request* request : requests) {
+    Waiter* waiter = request->waiter;
+    if (!waiter) continue;
+    std::lock_guard lock(waiter->mutex);
+    waiter->done = true;
+    waiter->ready.notify_one();
+  }
+  requests.clear();
+}
+
+void Engine::writer_loop() {
+  std::vector<Request*> requests;
+  for (bool more = true;;) {
+    bool flush = false, quit = false;
+    {
+      std::unique_lock lock(queue_mutex_);
+      if (!more) {
+        queue_ready_.wait(
+            lock, [&] { return !queue_.empty() || flush_wanted_ || work_wanted_ || quit_; });
+      }
+      const size_t take = std::min(queue_.size(), kBatchRequests);
+      requests.assign(queue_.begin(), queue_.begin() + static_cast<ptrdiff_t>(take));
+      queue_.erase(queue_.begin(), queue_.begin() + static_cast<ptrdiff_t>(take));
+      flush = std::exchange(flush_wanted_, false);
+      work_wanted_ = false;
+      quit = quit_ && requests.empty();
+    }
+    if (quit) break;
+    if (flush && flushing_.empty()) {
+      flushing_.assign(dirty_.begin(), dirty_.end());
+      dirty_.clear();
+    }
+    const bool idle = requests.empty();
+    if (!idle) commit_batch(requests);
+    more = maintain(idle) || !idle;
+  }
+  flush_all();
+}
+
+void Engine::commit_batch(std::vector<Request*>& requests) {
+  std::erase_if(requests, [&](Request* request) {
+    if (request->kind != Request::Kind::kRead) return false;
+    serve_read(*request);
+    std::vector<Request*> one{request};
+    answer(one);
+    return true;
+  });
+  if (requests.empty()) return;
+  if (refused_) {
+    for (Request* request : requests) request->error = *refused_;
+    answer(requests);
+    return;
+  }
+  Changes changes;
+  Batch batch;
+  {
+    std::unique_lock lock(mvcc_.mutex());
+    batch = mvcc_.begin();
+    for (Request* request : requests) evaluate(*request, batch, changes);
+  }
+  if (backend_) {
+    add_rows(batch, changes);
+    add_reservation(batch, changes);
+    // Under load compaction rides along, faster than history grows.
+    size_t erasures = changes.empty() ? 0 : add_erasures(2 * changes.rows.size() + 16, changes);
+    env_.faults.hit("storage.before_commit");
+    if (auto done = persist(changes); !done) {
+      take_back(batch, done.error(), requests);
+      answer(requests);
+      return;
+    }
+    env_.faults.hit("storage.after_commit");
+    erasable_.erase(erasable_.begin(), erasable_.begin() + static_cast<ptrdiff_t>(erasures));
+  }
+  const size_t events = batch.events.size();
+  if (events > 0 || changes.compacted) published_now(std::move(batch), changes);
+  for (Request* request : requests) {
+    if (request->missing.empty() || request->error) continue;
+    const auto read = [this](const std::vector<int64_t>& ids) {
+      return backend_->read_values(ids);
+    };
+    if (auto filled = fill(request->response, request->missing, read); !filled) {
+      request->error = filled.error();
+    }
+  }
+  answer(requests);
+  if (events > 0) hub_->published();
+  bound_history();
+  (void)trim_some(2 * events + 64);
+}
+
+void Engine::evaluate(Request& request, Batch& batch, Changes& changes) {
+  switch (request.kind) {
+    case Request::Kind::kTxn: {
+      auto result = run_txn(
+          *request.txn, mvcc_, leases_, batch,
+          [this](const KeyRange& range) { return floor_of(range); }, request.missing);
+      if (result) {
+        request.response = std::move(result).value();
+      } else {
+        request.error = std::move(result).error();
+      }
+      return;
+    }
+    case Request::Kind::kGrant:
+      if (request.lease == 0) {
+        do {
+          request.lease = static_cast<LeaseId>(env_.random.next() >> 1);
+        } while (request.lease == 0 || leases_.find(request.lease));
+      } else if (leases_.find(request.lease)) {
+        request.error = Error{ErrorCode::kLeaseExists, "lease already exists"};
+        return;
+      }
+      leases_.add(request.lease, request.ttl_seconds, request.now);
+      changes.leases.emplace_back(request.lease, request.ttl_seconds);
+      batch.leases_touched = true;
+      return;
+    case Request::Kind::kRevoke:
+      return evaluate_revoke(request, batch, changes);
+    case Request::Kind::kCompact:
+      // Against the newest published revision: what is in this batch may still be taken back.
+      if (request.revision > mvcc_.published()) {
+        request.error = future_error(request.revision, mvcc_.published());
+      } else if (request.revision <= mvcc_.compacted()) {
+        request.error = compacted_error(request.revision, mvcc_.compacted());
+      } else if (!request.durable) {
+        mvcc_.set_compacted(request.revision);
+        trimming_ = true;
+      } else {
+        changes.compacted = std::max(request.revision, changes.compacted.value_or(0));
+      }
+      return;
+    case Request::Kind::kRead:
+      return;
+  }
+}
+
+void Engine::evaluate_revoke(Request& request, Batch& batch, Changes& changes) {
+  const LeaseTable::Entry* lease = leases_.find(request.lease);
+  const bool kept = request.only_expired && lease && lease->deadline > request.now;
+  if (!lease || kept) {
+    request.error = lease_not_found(request.lease);
+    return;
+  }
+  // One revision, unless there are more keys than a revision can hold changes.
+  std::vector<std::string> keys(lease->keys.begin(), lease->keys.end());
+  const auto step = static_cast<size_t>(kPlaceMax);
+  for (size_t at = 0; at < keys.size(); at += step) {
+    const size_t end = std::min(keys.size(), at + step);
+    erase_keys(
+        {keys.begin() + static_cast<ptrdiff_t>(at), keys.begin() + static_cast<ptrdiff_t>(end)},
+        mvcc_, leases_, batch);
+  }
+  request.revoked = leases_.remove(request.lease);
+  changes.leases_erased.push_back(request.lease);
+  std::erase_if(changes.leases, [&](const auto& l) { return l.first == request.lease; });
+  batch.leases_touched = true;
+}
+
+void Engine::add_rows(const Batch& batch, Changes& changes) {
+  for (size_t i = 0; i < batch.events.size(); ++i) {
+    const KeyValue& kv = batch.events[i].kv;
+    if (is_volatile(*kv.key)) continue;
+    Row row;
+    row.id = batch.ids[i];
+    row.key = kv.key;
+    row.create = kv.create_revision;
+    row.version = kv.version;
+    row.lease = kv.lease;
+    row.value = kv.value;
+    changes.rows.push_back(std::move(row));
+  }
+}
+
+// The log's own rows witness their revisions; those of volatile changes only a reservation does.
+void Engine::add_reservation(const Batch& batch, Changes& changes) const {
+  if (batch.tip <= reserved_ || changes.rows.size() == batch.events.size()) return;
+  changes.reserved = batch.tip + limits_.reserve;
+}
+
+StoreResult<Unit> Engine::persist(const Changes& changes) {
+  if (changes.empty()) return Unit{};
+  auto done = backend_->commit(changes);
+  if (!done && done.error().code != ErrorCode::kNoSpace) {
+    refused_ = Error{ErrorCode::kUnavailable,
+                     "the store takes no more writes after an I/O error: " + done.error().message};
+    log::error("storage", "{}", refused_->message);
+    return Err(*refused_);
+  }
+  if (done) {
+    if (changes.reserved) reserved_ = *changes.reserved;
+    if (changes.compacted) persisted_compaction_ = *changes.compacted;
+  }
+  return done;
+}
+
+void Engine::take_back(const Batch& batch, const Error& error, std::vector<Request*>& requests) {
+  std::unique_lock lock(mvcc_.mutex());
+  mvcc_.undo(batch);
+  if (batch.leases_touched) {
+    for (Request* request : requests) {
+      if (request->error) continue;
+      if (request->kind == Request::Kind::kGrant) (void)leases_.remove(request->lease);
+      if (request->revoked) leases_.put_back(request->lease, std::move(*request->revoked));
+    }
+    leases_.detach_all();
+    mvcc_.table().for_each(KeyRange{"", std::string_view("\0", 1)}, [&](const Item& item) {
+      leases_.move_key(*item.key, 0, item.latest.alive() ? item.latest.lease : 0);
+      return true;
+    });
+  }
+  for (Request* request : requests) {
+    if (!request->error) request->error = error;
+  }
+}
+
+void Engine::published_now(Batch&& batch, const Changes& changes) {
+  if (backend_) {
+    for (const Event& event : batch.events) {
+      if (is_volatile(*event.kv.key)) dirty_.insert(*event.kv.key);
+    }
+  }
+  std::unique_lock lock(mvcc_.mutex());
+  mvcc_.publish(std::move(batch));
+  if (changes.compacted && *changes.compacted > mvcc_.compacted()) {
+    mvcc_.set_compacted(*changes.compacted);
+    trimming_ = true;
+  }
+}
+
+// History beyond its bounds: values go (they are on disk), or, if they cannot, compaction comes
+// early.
+void Engine::bound_history() {
+  if (backend_ && mvcc_.shed_candidates_bytes() > limits_.history_bytes) {
+    std::unique_lock lock(mvcc_.mutex());
+    mvcc_.shed(limits_.history_bytes, 64);
+  }
+  const int64_t pinned = mvcc_.pinned_bytes();
+  if (mvcc_.history_events() <= limits_.history_events && pinned <= 2 * limits_.history_bytes) {
+    return;
+  }
+  const Revision cut = std::min(mvcc_.middle(), mvcc_.published());
+  if (cut <= mvcc_.compacted()) return;
+  std::unique_lock lock(mvcc_.mutex());
+  mvcc_.set_compacted(cut);
+  trimming_ = true;
+}
+
+// Forgets some of what is compacted. False when nothing could be.
+bool Engine::trim_some(size_t events) {
+  if (!trimming_) return false;
+  std::vector<int64_t> erased;
+  size_t done = 0;
+  {
+    std::unique_lock lock(mvcc_.mutex());
+    done = mvcc_.trim(events, hub_->dispatched(), erased);
+    trimming_ = mvcc_.needs_trim();
+  }
+  erasable_.insert(erasable_.end(), erased.begin(), erased.end());
+  return done > 0;
+}
+
+size_t Engine::add_erasures(size_t max, Changes& changes) const {
+  const size_t count = std::min(max, erasable_.size());
+  if (count == 0) return 0;
+  changes.erased.assign(erasable_.begin(), erasable_.begin() + static_cast<ptrdiff_t>(count));
+  if (!changes.compacted && mvcc_.compacted() > persisted_compaction_) {
+    changes.compacted = mvcc_.compacted();
+  }
+  return count;
+}
+
+// One step of housekeeping. True when there may be more to do.
+bool Engine::maintain(bool idle) {
+  if (refused_) return false;
+  if (auto step = backend_->housekeep(idle); !step) {
+    if (step.error().code != ErrorCode::kNoSpace) {
+      refused_ =
+          Error{ErrorCode::kUnavailable,
+                "the store takes no more writes after an I/O error: " + step.error().message};
+      log::error("storage", "{}", refused_->message);
+    }
+    return false;
+  } else if (step.value()) {
+    return true;
+  }
+  if (!idle) return true;
+  if (trim_some(kIdleStep / 2)) return true;
+  if (mvcc_.shed_candidates_bytes() > limits_.history_bytes) {
+    std::unique_lock lock(mvcc_.mutex());
+    const int64_t before = mvcc_.shed_candidates_bytes();
+    mvcc_.shed(limits_.history_bytes, 256);
+    if (mvcc_.shed_candidates_bytes() < before) return true;
+  }
+  if (!erasable_.empty()) {
+    Changes changes;
+    const size_t count = add_erasures(kIdleStep, changes);
+    if (!persist(changes)) return false;
+    erasable_.erase(erasable_.begin(), erasable_.begin() + static_cast<ptrdiff_t>(count));
+    return true;
+  }
+  return flush_some(kIdleStep);
+}
+
+bool Engine::flush_some(size_t max) {
+  if (flushing_.empty()) return false;
+  const size_t count = std::min(max, flushing_.size());
+  const auto first = flushing_.end() - static_cast<ptrdiff_t>(count);
+  Changes changes;
+  {
+    std::shared_lock lock(mvcc_.mutex());
+    for (auto key = first; key != flushing_.end(); ++key) {
+      const Item* item = mvcc_.table().find(*key);
+      const Version* version = item ? item->at(mvcc_.published()) : nullptr;
+      if (!version) {
+        changes.volatile_erased.push_back(std::make_shared<const std::string>(*key));
+        continue;
+      }
+      changes.volatile_put.push_back({version->id, item->key, version->create, version->version,
+                                      version->lease, version->value});
+    }
+  }
+  if (!persist(changes)) {
+    dirty_.insert(flushing_.begin(), flushing_.end());
+    flushing_.clear();
+    return false;
+  }
+  flushing_.erase(first, flushing_.end());
+  return true;
+}
+
+// On the way out: the volatile tier, and the exact revision in place of the reservation.
+void Engine::flush_all() {
+  if (refused_) return;
+  flushing_.insert(flushing_.end(), dirty_.begin(), dirty_.end());
+  dirty_.clear();
+  while (flush_some(kIdleStep)) {
+  }
+  if (!dirty_.empty() || reserved_ <= mvcc_.published()) return;
+  Changes changes;
+  changes.reserved = mvcc_.published();
+  (void)persist(changes);
+}
+
+void Engine::serve_read(Request& request) {
+  auto values = backend_->read_values(request.ids);
+  if (values) {
+    request.values = std::move(values).value();
+  } else {
+    request.error = std::move(values).error();
+  }
+}
+
+}  // namespace orch::storage
