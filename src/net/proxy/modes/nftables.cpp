@@ -1,0 +1,241 @@
+// Applies a RuleSet as the difference to the last one, in one nf_tables transaction.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "net/netlink/conntrack.h"
+#include "net/proxy/modes/nft_layout.h"
+#include "orch/base/log.h"
+
+namespace orch::net {
+
+namespace {
+
+using Changed = std::vector<std::pair<const Frontend*, const FrontendRule*>>;
+
+struct ElementChange {
+  std::array<std::vector<NftElement>, kProxySets> gone, fresh;
+};
+
+size_t index(ProxySet set) { return static_cast<size_t>(set); }
+
+class NftablesProxy final : public ProxyBackend {
+ public:
+  NftablesProxy(std::unique_ptr<NfTables> nft, std::string table)
+      : nft_(std::move(nft)), table_(std::move(table)) {}
+
+  Result<Unit, NetError> apply(const RuleSet& rules) override;
+  Result<Unit, NetError> remove() override;
+
+ private:
+  Result<Unit, NetError> apply_whole(const RuleSet& rules);
+  Result<Unit, NetError> apply_difference(const RuleSet& rules);
+  void flush_stale(const RuleSet& before, const RuleSet& after);
+  void count_shapes(const RuleSet& rules);
+
+  std::unique_ptr<NfTables> nft_;
+  std::string table_;
+  bool applied_ = false;  // the kernel holds rules_
+  uint64_t handle_ = 0;
+  RuleSet rules_;
+  std::map<ChainShape, size_t> shapes_;
+};
+
+// Calls fn(frontend, before or null, after or null) for every frontend that differs.
+template <class Fn>
+void each_difference(const RuleSet& before, const RuleSet& after, const Fn& fn) {
+  auto a = before.frontends.begin();
+  auto b = after.frontends.begin();
+  while (a != before.frontends.end() || b != after.frontends.end()) {
+    if (b == after.frontends.end() || (a != before.frontends.end() && a->first < b->first)) {
+      fn(a->first, &a->second, nullptr);
+      ++a;
+    } else if (a == before.frontends.end() || b->first < a->first) {
+      fn(b->first, nullptr, &b->second);
+      ++b;
+    } else {
+      if (!(a->second == b->second)) fn(a->first, &a->second, &b->second);
+      ++a, ++b;
+    }
+  }
+}
+
+void add_element_change(const Frontend& frontend, const FrontendRule* before,
+                        const FrontendRule* after, ElementChange& change) {
+  std::vector<PlacedElement> old_ones, new_ones;
+  if (before) old_ones = elements_of(frontend, *before);
+  if (after) new_ones = elements_of(frontend, *after);
+  std::sort(old_ones.begin(), old_ones.end());
+  std::sort(new_ones.begin(), new_ones.end());
+  for (const PlacedElement& e : old_ones) {
+    if (!std::binary_search(new_ones.begin(), new_ones.end(), e)) {
+      change.gone[index(e.set)].push_back(e.element);
+    }
+  }
+  for (const PlacedElement& e : new_ones) {
+    if (!std::binary_search(old_ones.begin(), old_ones.end(), e)) {
+      change.fresh[index(e.set)].push_back(e.element);
+    }
+  }
+}
+
+void NftablesProxy::count_shapes(const RuleSet& rules) {
+  shapes_.clear();
+  for (const auto& [frontend, rule] : rules.frontends) {
+    ChainShape shape = shape_of(frontend, rule);
+    if (needs_chain(shape)) ++shapes_[shape];
+  }
+}
+
+Result<Unit, NetError> NftablesProxy::apply_whole(const RuleSet& rules) {
+  count_shapes(rules);
+  NftBatch batch(table_);
+  batch.add_table();  // so that there is one to delete
+  batch.delete_table();
+  batch.add_table();
+  add_fixed_part(batch);
+  for (const auto& [shape, count] : shapes_) {
+    add_shape_chain(batch, shape, rules.cluster_network, rules.cluster_mask);
+  }
+  std::array<std::vector<NftElement>, kProxySets> elements;
+  for (const auto& [frontend, rule] : rules.frontends) {
+    for (PlacedElement& e : elements_of(frontend, rule)) {
+      elements[index(e.set)].push_back(std::move(e.element));
+    }
+  }
+  for (uint32_t ip : rules.local_endpoint_ips) {
+    elements[index(ProxySet::kHairpin)].push_back(hairpin_element(ip));
+  }
+  for (size_t i = 0; i < kProxySets; ++i) {
+    batch.add_elements(set_name(static_cast<ProxySet>(i)), elements[i]);
+  }
+  ORCH_CHECK(nft_->apply(batch, "load"));
+  ORCH_TRY(auto handle, nft_->table_handle(table_));
+  handle_ = handle.value_or(0);
+  return Unit{};
+}
+
+Result<Unit, NetError> NftablesProxy::apply_difference(const RuleSet& rules) {
+  ElementChange change;
+  std::map<ChainShape, size_t> shapes = shapes_;
+  each_difference(rules_, rules,
+                  [&](const Frontend& at, const FrontendRule* old, const FrontendRule* now) {
+                    add_element_change(at, old, now, change);
+                    if (old && needs_chain(shape_of(at, *old))) --shapes[shape_of(at, *old)];
+                    if (now && needs_chain(shape_of(at, *now))) ++shapes[shape_of(at, *now)];
+                  });
+  for (uint32_t ip : rules_.local_endpoint_ips) {
+    if (!rules.local_endpoint_ips.count(ip)) {
+      change.gone[index(ProxySet::kHairpin)].push_back(hairpin_element(ip));
+    }
+  }
+  for (uint32_t ip : rules.local_endpoint_ips) {
+    if (!rules_.local_endpoint_ips.count(ip)) {
+      change.fresh[index(ProxySet::kHairpin)].push_back(hairpin_element(ip));
+    }
+  }
+  NftBatch batch(table_);
+  for (const auto& [shape, count] : shapes) {
+    if (count > 0 && !shapes_.count(shape)) {
+      add_shape_chain(batch, shape, rules.cluster_network, rules.cluster_mask);
+    }
+  }
+  for (size_t i = 0; i < kProxySets; ++i) {
+    batch.delete_elements(set_name(static_cast<ProxySet>(i)), change.gone[i]);
+    batch.add_elements(set_name(static_cast<ProxySet>(i)), change.fresh[i]);
+  }
+  for (auto at = shapes.begin(); at != shapes.end();) {
+    if (at->second > 0) {
+      ++at;
+      continue;
+    }
+    std::string name = chain_name(at->first);
+    if (shapes_.count(at->first)) {
+      batch.flush_chain(name);
+      batch.delete_chain(name);
+      if (at->first.kind == FrontendRule::Kind::kExternalLocal) {
+        batch.flush_chain(name + "-all");
+        batch.delete_chain(name + "-all");
+      }
+    }
+    at = shapes.erase(at);
+  }
+  if (!batch.empty()) ORCH_CHECK(nft_->apply(batch, "change"));
+  shapes_ = std::move(shapes);
+  return Unit{};
+}
+
+// UDP has no end of connection: a client that keeps its port would for ever follow its old entry to
+// an endpoint that is gone, or to the address itself if there was no endpoint then.
+void NftablesProxy::flush_stale(const RuleSet& before, const RuleSet& after) {
+  std::map<Frontend, const FrontendRule*> changed;
+  each_difference(before, after,
+                  [&](const Frontend& at, const FrontendRule*, const FrontendRule* now) {
+                    if (at.protocol == Protocol::kUdp) changed[at] = now;
+                  });
+  if (changed.empty()) return;
+  auto flushed = flush_conntrack([&](const ConntrackEntry& entry) {
+    if (entry.protocol != static_cast<uint8_t>(Protocol::kUdp)) return false;
+    bool translated = entry.reply_source != entry.original_destination ||
+                      entry.reply_source_port != entry.original_destination_port;
+    auto at =
+        changed.find({entry.original_destination, Protocol::kUdp, entry.original_destination_port});
+    if (at == changed.end()) {
+      // The port of some other host, reached without us, is no node port.
+      at = changed.find({0, Protocol::kUdp, entry.original_destination_port});
+      if (at == changed.end() || !translated) return false;
+    }
+    if (!at->second) return translated;
+    Backend backend{entry.reply_source, entry.reply_source_port};
+    const auto& valid = at->second->endpoints;
+    const auto& local = at->second->local;
+    return std::find(valid.begin(), valid.end(), backend) == valid.end() &&
+           std::find(local.begin(), local.end(), backend) == local.end();
+  });
+  // The rules are in place; old UDP flows then die by their timeout.
+  if (!flushed) log::warn("proxy", "stale UDP entries remain: {}", flushed.error());
+}
+
+Result<Unit, NetError> NftablesProxy::apply(const RuleSet& rules) {
+  const bool same_cluster =
+      rules.cluster_network == rules_.cluster_network && rules.cluster_mask == rules_.cluster_mask;
+  bool whole = !applied_ || !same_cluster;
+  if (!whole) {
+    // Someone may have flushed the whole ruleset.
+    ORCH_TRY(auto handle, nft_->table_handle(table_));
+    whole = handle != handle_;
+  }
+  applied_ = false;
+  if (!whole) {
+    auto done = apply_difference(rules);
+    if (!done) {
+      log::warn("proxy", "{}; loading everything afresh", done.error());
+      whole = true;
+    }
+  }
+  if (whole) ORCH_CHECK(apply_whole(rules));
+  applied_ = true;
+  RuleSet before = std::exchange(rules_, rules);
+  flush_stale(before, rules_);
+  return Unit{};
+}
+
+Result<Unit, NetError> NftablesProxy::remove() {
+  applied_ = false;
+  rules_ = RuleSet{};
+  return nft_->delete_table(table_);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ProxyBackend>, NetError> make_nftables_proxy(const ProxyOptions& options) {
+  if (options.table.empty()) return Err(NetError("proxy: no nf_tables table name given"));
+  ORCH_TRY(auto nft, NfTables::open());
+  // Asks for permission and kernel support now rather than at the first Service.
+  ORCH_CHECK(nft->table_handle(options.table));
+  return std::unique_ptr<ProxyBackend>(
+      std::make_unique<NftablesProxy>(std::move(nft), options.table));
+}
+
+}  // namespace orch::net
