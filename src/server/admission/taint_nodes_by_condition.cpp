@@ -1,5 +1,5 @@
-// TaintNodesByCondition: a new Node starts tainted not-ready, so that nothing is placed on it before
-// its agent reported.
+// TaintNodesByCondition: a new Node starts tainted not-ready, so that nothing is placed on it
+// before its agent reported.
 #include <algorithm>
 
 #include "orch/api/corev1.h"
@@ -15,7 +15,8 @@ class TaintNodesByCondition final : public AdmissionPlugin {
   std::string_view name() const override { return "TaintNodesByCondition"; }
 
   ApiResult<Unit> admit(AdmissionRequest& request) override {
-    if (request.operation != Operation::kCreate || !is_write_of(request, "", "nodes")) return Unit{};
+    if (request.operation != Operation::kCreate || !is_write_of(request, "", "nodes"))
+      return Unit{};
     auto& taints = static_cast<corev1::Node&>(*request.object).spec.taints;
     const bool there = std::any_of(taints.begin(), taints.end(), [](const auto& taint) {
       return taint.key == "node.kubernetes.io/not-ready" && taint.effect == "NoSchedule";

@@ -22,7 +22,8 @@ api::ApiResult<UserInfo> DefaultAuthenticator::authenticate(const Credentials& c
     return Err(api::unauthorized());
   }
   if (!credentials.bad_authorization.empty()) return Err(api::unauthorized());
-  return UserInfo{.name = "system:anonymous", .uid = "", .groups = {"system:unauthenticated"}, .extra = {}};
+  return UserInfo{
+      .name = "system:anonymous", .uid = "", .groups = {"system:unauthenticated"}, .extra = {}};
 }
 
 void DefaultAuthenticator::review(api::authenticationv1::TokenReview& review) {

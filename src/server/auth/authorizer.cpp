@@ -66,7 +66,8 @@ bool subject_matches(const rbacv1::Subject& subject, const UserInfo& user,
 const std::vector<rbacv1::PolicyRule>& node_rules() {
   static const std::vector<rbacv1::PolicyRule> rules = {
       rule({"create"}, {"authentication.k8s.io"}, {"tokenreviews"}),
-      rule({"create"}, {"authorization.k8s.io"}, {"localsubjectaccessreviews", "subjectaccessreviews"}),
+      rule({"create"}, {"authorization.k8s.io"},
+           {"localsubjectaccessreviews", "subjectaccessreviews"}),
       rule({"get", "list", "watch"}, {""}, {"services", "endpoints", "namespaces"}),
       rule({"get", "list", "watch"}, {"discovery.k8s.io"}, {"endpointslices"}),
       rule({"get", "list", "watch"}, {"networking.k8s.io"}, {"networkpolicies"}),
@@ -152,8 +153,8 @@ Authorization DefaultAuthorizer::authorize(const Attributes& attributes) {
 std::vector<HeldRule> DefaultAuthorizer::rules_for(const UserInfo& user, std::string_view ns) {
   std::vector<HeldRule> out;
   const auto add = [&out](const rbacv1::PolicyRule& held) {
-    out.push_back({held.verbs, held.apiGroups, held.resources, held.resourceNames,
-                   held.nonResourceURLs});
+    out.push_back(
+        {held.verbs, held.apiGroups, held.resources, held.resourceNames, held.nonResourceURLs});
   };
   if (user.in_group("system:masters")) {
     out.push_back({{"*"}, {"*"}, {"*"}, {}, {}});

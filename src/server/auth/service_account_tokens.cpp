@@ -13,11 +13,12 @@ namespace {
 
 using namespace api;
 
-constexpr int64_t kSecondsMin = 600;             // KEP-1205
+constexpr int64_t kSecondsMin = 600;  // KEP-1205
 constexpr int64_t kSecondsMax = int64_t{1} << 32;
 constexpr int64_t kSecondsDefault = 3600;
 // A pod's token asked for with this lifetime is issued for a year but warned about after it
-// (upstream's --service-account-extend-token-expiration); orch's agent rotates, so it is not extended.
+// (upstream's --service-account-extend-token-expiration); orch's agent rotates, so it is not
+// extended.
 constexpr size_t kTokenBytesMax = 16 * 1024;
 
 std::string key_id_of(const std::string& key_pem) {
@@ -62,14 +63,14 @@ ApiResult<Unit> ServiceAccountTokens::issue(const TokenSubject& subject,
                    "may not specify a duration larger than 2^32 seconds");
   }
   if (!errors.empty()) {
-    return Err(invalid("authentication.k8s.io", "TokenRequest", subject.service_account,
-                       errors.take()));
+    return Err(
+        invalid("authentication.k8s.io", "TokenRequest", subject.service_account, errors.take()));
   }
   const WallTime now = env_.clock.now();
   TokenClaims claims;
   claims.issuer = issuer_;
-  claims.subject = fmt::format("system:serviceaccount:{}:{}", subject.namespace_,
-                               subject.service_account);
+  claims.subject =
+      fmt::format("system:serviceaccount:{}:{}", subject.namespace_, subject.service_account);
   claims.id = random_uuid(env_.random);
   claims.audiences = spec.audiences;
   claims.issued_at = claims.not_before =
@@ -85,8 +86,8 @@ ApiResult<Unit> ServiceAccountTokens::issue(const TokenSubject& subject,
   claims.node = subject.node_name;
   claims.node_uid = subject.node_uid;
 
-  const std::string signed_part = base64url_encode(encode_jwt_header(key_id_)) + "." +
-                                  base64url_encode(encode_claims(claims));
+  const std::string signed_part =
+      base64url_encode(encode_jwt_header(key_id_)) + "." + base64url_encode(encode_claims(claims));
   auto signature = net::es256_sign(key_pem_, signed_part);
   if (!signature) return Err(internal_error("signing a token: " + signature.error()));
   request.status.token = signed_part + "." + base64url_encode(*signature);
@@ -123,9 +124,9 @@ Result<Unit, std::string> ServiceAccountTokens::check_bound_objects(
       gone(same_object<corev1::Pod>(lookups_, claims.namespace_, claims.pod, claims.pod_uid))) {
     return Err(std::string("pod is gone"));
   }
-  if (!claims.secret.empty() && gone(same_object<corev1::Secret>(lookups_, claims.namespace_,
-                                                                 claims.secret,
-                                                                 claims.secret_uid))) {
+  if (!claims.secret.empty() &&
+      gone(same_object<corev1::Secret>(lookups_, claims.namespace_, claims.secret,
+                                       claims.secret_uid))) {
     return Err(std::string("secret is gone"));
   }
   // The node of a pod-bound token is information only; a token bound to a node itself has no pod.
@@ -156,8 +157,8 @@ Result<ServiceAccountTokens::Verified, std::string> ServiceAccountTokens::verify
 
   verified.user.name = claims.subject;
   verified.user.uid = claims.service_account_uid;
-  verified.user.groups = {"system:serviceaccounts",
-                          "system:serviceaccounts:" + claims.namespace_, "system:authenticated"};
+  verified.user.groups = {"system:serviceaccounts", "system:serviceaccounts:" + claims.namespace_,
+                          "system:authenticated"};
   auto& extra = verified.user.extra;
   extra["authentication.kubernetes.io/credential-id"] = {"JTI=" + claims.id};
   if (!claims.pod.empty()) {

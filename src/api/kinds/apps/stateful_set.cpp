@@ -1,0 +1,178 @@
+// apps/v1 StatefulSet, DaemonSet and ControllerRevision.
+#include <fmt/format.h>
+
+#include "api/kinds/apps/workload.h"
+#include "orch/api/appsv1.h"
+
+namespace orch::api {
+namespace {
+
+using appsv1::DaemonSet;
+using appsv1::StatefulSet;
+
+void stateful_set_defaults(Object& object) {
+  auto& spec = static_cast<StatefulSet&>(object).spec;
+  default_pod_spec(spec.template_.spec);
+  if (spec.podManagementPolicy.empty()) spec.podManagementPolicy = "OrderedReady";
+  if (spec.updateStrategy.type.empty()) spec.updateStrategy.type = "RollingUpdate";
+  if (spec.updateStrategy.type == "RollingUpdate") {
+    auto& rolling = spec.updateStrategy.rollingUpdate.ensure();
+    if (!rolling.partition) rolling.partition = 0;
+  }
+  auto& retention = spec.persistentVolumeClaimRetentionPolicy.ensure();
+  if (retention.whenDeleted.empty()) retention.whenDeleted = "Retain";
+  if (retention.whenScaled.empty()) retention.whenScaled = "Retain";
+  if (!spec.replicas) spec.replicas = 1;
+  if (!spec.revisionHistoryLimit) spec.revisionHistoryLimit = 10;
+  for (auto& claim : spec.volumeClaimTemplates) {
+    if (!claim.spec.volumeMode) claim.spec.volumeMode = "Filesystem";
+    if (claim.status.phase.empty()) claim.status.phase = "Pending";
+  }
+}
+
+void validate_stateful_set(const Object& object, const Object* old_object, FieldErrors& errors) {
+  const auto& spec = static_cast<const StatefulSet&>(object).spec;
+  if (spec.podManagementPolicy != "OrderedReady" && spec.podManagementPolicy != "Parallel") {
+    errors.invalid("spec.podManagementPolicy", quoted(spec.podManagementPolicy),
+                   "must be 'OrderedReady' or 'Parallel'");
+  }
+  if (spec.updateStrategy.type != "RollingUpdate" && spec.updateStrategy.type != "OnDelete") {
+    errors.invalid("spec.updateStrategy", quoted(spec.updateStrategy.type),
+                   "must be 'RollingUpdate' or 'OnDelete'");
+  }
+  validate_non_negative(spec.replicas.value_or(0), "spec.replicas", errors);
+  validate_non_negative(spec.minReadySeconds, "spec.minReadySeconds", errors);
+  validate_workload_selector(spec.selector, spec.template_, errors);
+  // Claims become volumes of the pods under their own names.
+  auto pod = spec.template_;
+  for (const auto& claim : spec.volumeClaimTemplates) {
+    auto& volume = pod.spec.volumes.emplace_back();
+    volume.name = claim.metadata.name;
+    volume.emptyDir.emplace();
+  }
+  validate_pod_template(pod, "spec.template", errors);
+  validate_always_restarts(pod, errors);
+  if (old_object == nullptr) return;
+  auto merged = static_cast<const StatefulSet&>(*old_object).spec;
+  merged.replicas = spec.replicas;
+  merged.ordinals = spec.ordinals;
+  merged.template_ = spec.template_;
+  merged.updateStrategy = spec.updateStrategy;
+  merged.persistentVolumeClaimRetentionPolicy = spec.persistentVolumeClaimRetentionPolicy;
+  merged.minReadySeconds = spec.minReadySeconds;
+  merged.revisionHistoryLimit = spec.revisionHistoryLimit;
+  if (!equal(merged, spec)) {
+    errors.forbidden("spec",
+                     "updates to statefulset spec for fields other than 'replicas', 'ordinals', "
+                     "'template', 'updateStrategy', 'revisionHistoryLimit', "
+                     "'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden");
+  }
+}
+
+void daemon_set_defaults(Object& object) {
+  auto& spec = static_cast<DaemonSet&>(object).spec;
+  default_pod_spec(spec.template_.spec);
+  if (spec.updateStrategy.type.empty()) spec.updateStrategy.type = "RollingUpdate";
+  if (spec.updateStrategy.type == "RollingUpdate") {
+    auto& rolling = spec.updateStrategy.rollingUpdate.ensure();
+    if (!rolling.maxUnavailable) rolling.maxUnavailable = IntOrString(1);
+    if (!rolling.maxSurge) rolling.maxSurge = IntOrString(0);
+  }
+  if (!spec.revisionHistoryLimit) spec.revisionHistoryLimit = 10;
+}
+
+void validate_daemon_set(const Object& object, const Object* old_object, FieldErrors& errors) {
+  const auto& spec = static_cast<const DaemonSet&>(object).spec;
+  validate_workload_selector(spec.selector, spec.template_, errors);
+  validate_pod_template(spec.template_, "spec.template", errors);
+  validate_always_restarts(spec.template_, errors);
+  validate_non_negative(spec.minReadySeconds, "spec.minReadySeconds", errors);
+  if (spec.updateStrategy.type != "RollingUpdate" && spec.updateStrategy.type != "OnDelete") {
+    errors.not_supported("spec.updateStrategy.type", spec.updateStrategy.type,
+                         {"RollingUpdate", "OnDelete"});
+  }
+  if (old_object != nullptr) {
+    validate_immutable_selector(spec.selector,
+                                static_cast<const DaemonSet&>(*old_object).spec.selector, errors);
+  }
+}
+
+std::vector<Cell> daemon_set_row(const Object& object, WallTime now) {
+  const auto& set = static_cast<const DaemonSet&>(object);
+  std::vector<Cell> cells = {name_cell(object),
+                             number(set.status.desiredNumberScheduled),
+                             number(set.status.currentNumberScheduled),
+                             number(set.status.numberReady),
+                             number(set.status.updatedNumberScheduled),
+                             number(set.status.numberAvailable),
+                             text(labels_text(set.spec.template_.spec.nodeSelector)),
+                             age_cell(object, now)};
+  add_wide_cells(cells, set.spec.template_.spec,
+                 set.spec.selector ? selector_text(*set.spec.selector) : "<none>");
+  return cells;
+}
+
+}  // namespace
+
+ResourceInfo stateful_sets_resource() {
+  auto info = stored_resource<StatefulSet>("statefulsets", "statefulset", true);
+  info.short_names = {"sts"};
+  info.categories = {"all"};
+  info.has_status = info.has_scale = true;
+  info.set_defaults = stateful_set_defaults;
+  info.prepare = prepare_spec_and_status<StatefulSet>;
+  info.prepare_status = prepare_status_only<StatefulSet>;
+  info.validate = validate_stateful_set;
+  info.columns = {name_column(), column("Ready", "string", "Ready pods of those wanted."),
+                  age_column(), column("Containers", "string", "Names of its containers.", 1),
+                  column("Images", "string", "Images of its containers.", 1)};
+  info.row = [](const Object& object, WallTime now) -> std::vector<Cell> {
+    const auto& set = static_cast<const StatefulSet&>(object);
+    return {name_cell(object),
+            text(fmt::format("{}/{}", set.status.readyReplicas, set.spec.replicas.value_or(0))),
+            age_cell(object, now), containers_cell(set.spec.template_.spec),
+            images_cell(set.spec.template_.spec)};
+  };
+  return info;
+}
+
+ResourceInfo daemon_sets_resource() {
+  auto info = stored_resource<DaemonSet>("daemonsets", "daemonset", true);
+  info.short_names = {"ds"};
+  info.categories = {"all"};
+  info.has_status = true;
+  info.set_defaults = daemon_set_defaults;
+  info.prepare = prepare_spec_and_status<DaemonSet>;
+  info.prepare_status = prepare_status_only<DaemonSet>;
+  info.validate = validate_daemon_set;
+  info.columns = {name_column(),
+                  column("Desired", "integer", "Nodes that should run it."),
+                  column("Current", "integer", "Nodes that run it."),
+                  column("Ready", "integer", "Nodes whose pod is ready."),
+                  column("Up-to-date", "integer", "Nodes with the newest template."),
+                  column("Available", "integer", "Nodes whose pod is available."),
+                  column("Node Selector", "string", "Labels of its nodes."),
+                  age_column()};
+  add_wide_columns(info);
+  info.row = daemon_set_row;
+  return info;
+}
+
+ResourceInfo controller_revisions_resource() {
+  auto info = stored_resource<appsv1::ControllerRevision>("controllerrevisions",
+                                                          "controllerrevision", true);
+  info.columns = {name_column(), column("Controller", "string", "Whose revision it is."),
+                  column("Revision", "string", "Its number."), age_column()};
+  info.row = [](const Object& object, WallTime now) -> std::vector<Cell> {
+    std::string owner = "<none>";
+    for (const auto& reference : object.metadata.ownerReferences) {
+      if (reference.controller.value_or(false)) owner = reference.kind + "/" + reference.name;
+    }
+    return {name_cell(object), text(owner),
+            number(static_cast<const appsv1::ControllerRevision&>(object).revision),
+            age_cell(object, now)};
+  };
+  return info;
+}
+
+}  // namespace orch::api

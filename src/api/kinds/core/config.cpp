@@ -1,0 +1,157 @@
+// core/v1 ConfigMap, Secret, ServiceAccount.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "api/kinds/common.h"
+#include "orch/api/codec.h"
+#include "orch/base/strings.h"
+
+namespace orch::api {
+namespace {
+
+using corev1::ConfigMap;
+using corev1::Secret;
+using corev1::ServiceAccount;
+
+constexpr size_t kDataBytesMax = 1024 * 1024;
+
+// Keys of ConfigMaps and Secrets: file names without tricks.
+std::string check_config_key(std::string_view key) {
+  if (key.size() > 253) return "must be no more than 253 characters";
+  const bool legal = !key.empty() && std::all_of(key.begin(), key.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c == '.';
+  });
+  if (!legal) {
+    return "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. "
+           "'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is "
+           "'[-._a-zA-Z0-9]+')";
+  }
+  if (key == "." || key == "..") return fmt::format("must not be '{}'", key);
+  if (key.starts_with("..")) return "must not start with '..'";
+  return "";
+}
+
+size_t validate_keys(const std::map<std::string, std::string>& data, std::string_view field,
+                     FieldErrors& errors) {
+  size_t bytes = 0;
+  for (const auto& [key, value] : data) {
+    if (auto why = check_config_key(key); !why.empty()) {
+      errors.invalid(keyed(field, key), quoted(key), why);
+    }
+    bytes += value.size();
+  }
+  return bytes;
+}
+
+void validate_config_map(const Object& object, const Object* old_object, FieldErrors& errors) {
+  const auto& now = static_cast<const ConfigMap&>(object);
+  const size_t bytes =
+      validate_keys(now.data, "data", errors) + validate_keys(now.binaryData, "binaryData", errors);
+  for (const auto& [key, value] : now.data) {
+    if (now.binaryData.count(key) != 0) {
+      errors.invalid(keyed("data", key), quoted(key), "duplicate of key present in binaryData");
+    }
+  }
+  if (bytes > kDataBytesMax) errors.too_long("", static_cast<int64_t>(kDataBytesMax));
+  if (old_object == nullptr) return;
+  const auto& old = static_cast<const ConfigMap&>(*old_object);
+  if (!old.immutable.value_or(false)) return;
+  if (!now.immutable.value_or(false)) {
+    errors.forbidden("immutable", "field is immutable when `immutable` is set");
+  }
+  if (now.data != old.data) {
+    errors.forbidden("data", "field is immutable when `immutable` is set");
+  }
+  if (now.binaryData != old.binaryData) {
+    errors.forbidden("binaryData", "field is immutable when `immutable` is set");
+  }
+}
+
+// stringData is a write-only convenience: it ends up in data.
+void secret_defaults(Object& object) {
+  auto& secret = static_cast<Secret&>(object);
+  if (secret.type_.empty()) secret.type_ = "Opaque";
+  for (auto& [key, value] : secret.stringData) secret.data[key] = value;
+  secret.stringData.clear();
+}
+
+void require_keys(const Secret& secret, const std::vector<std::string>& keys, FieldErrors& errors) {
+  for (const auto& key : keys) {
+    if (secret.data.count(key) == 0) errors.required(keyed("data", key));
+  }
+}
+
+void validate_secret(const Object& object, const Object* old_object, FieldErrors& errors) {
+  const auto& now = static_cast<const Secret&>(object);
+  if (validate_keys(now.data, "data", errors) > kDataBytesMax) {
+    errors.too_long("data", static_cast<int64_t>(kDataBytesMax));
+  }
+  if (now.type_ == "kubernetes.io/tls") require_keys(now, {"tls.crt", "tls.key"}, errors);
+  if (now.type_ == "kubernetes.io/ssh-auth") require_keys(now, {"ssh-privatekey"}, errors);
+  if (now.type_ == "kubernetes.io/dockercfg") require_keys(now, {".dockercfg"}, errors);
+  if (now.type_ == "kubernetes.io/dockerconfigjson")
+    require_keys(now, {".dockerconfigjson"}, errors);
+  if (now.type_ == "kubernetes.io/service-account-token" &&
+      now.metadata.annotations.count("kubernetes.io/service-account.name") == 0) {
+    errors.required("metadata.annotations[kubernetes.io/service-account.name]");
+  }
+  if (old_object == nullptr) return;
+  const auto& old = static_cast<const Secret&>(*old_object);
+  if (now.type_ != old.type_) errors.invalid("type", quoted(now.type_), kImmutable);
+  if (!old.immutable.value_or(false)) return;
+  if (!now.immutable.value_or(false)) {
+    errors.forbidden("immutable", "field is immutable when `immutable` is set");
+  }
+  if (now.data != old.data) {
+    errors.forbidden("data", "field is immutable when `immutable` is set");
+  }
+}
+
+}  // namespace
+
+ResourceInfo config_maps_resource() {
+  auto info = stored_resource<ConfigMap>("configmaps", "configmap", true);
+  info.short_names = {"cm"};
+  info.validate = validate_config_map;
+  info.columns = {name_column(), column("Data", "string", "How many keys it has."), age_column()};
+  info.row = [](const Object& object, WallTime now) -> std::vector<Cell> {
+    const auto& map = static_cast<const ConfigMap&>(object);
+    return {name_cell(object), text(std::to_string(map.data.size() + map.binaryData.size())),
+            age_cell(object, now)};
+  };
+  return info;
+}
+
+ResourceInfo secrets_resource() {
+  auto info = stored_resource<Secret>("secrets", "secret", true);
+  info.set_defaults = secret_defaults;
+  info.validate = validate_secret;
+  info.selectable_fields = {"type"};
+  info.field_value = [](const Object& object, std::string_view) {
+    return static_cast<const Secret&>(object).type_;
+  };
+  info.columns = {name_column(), column("Type", "string", "What it is for."),
+                  column("Data", "string", "How many keys it has."), age_column()};
+  info.row = [](const Object& object, WallTime now) -> std::vector<Cell> {
+    const auto& secret = static_cast<const Secret&>(object);
+    return {name_cell(object), text(secret.type_), text(std::to_string(secret.data.size())),
+            age_cell(object, now)};
+  };
+  return info;
+}
+
+ResourceInfo service_accounts_resource() {
+  auto info = stored_resource<ServiceAccount>("serviceaccounts", "serviceaccount", true);
+  info.short_names = {"sa"};
+  info.columns = {name_column(), column("Secrets", "string", "How many secrets it lists."),
+                  age_column()};
+  info.row = [](const Object& object, WallTime now) -> std::vector<Cell> {
+    const auto& account = static_cast<const ServiceAccount&>(object);
+    return {name_cell(object), text(std::to_string(account.secrets.size())), age_cell(object, now)};
+  };
+  return info;
+}
+
+}  // namespace orch::api

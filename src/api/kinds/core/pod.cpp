@@ -1,0 +1,197 @@
+// core/v1 Pod.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "api/kinds/common.h"
+
+namespace orch::api {
+
+std::string qos_class(const corev1::PodSpec& spec) {
+  bool any = false, guaranteed = true;
+  const auto look = [&](const std::vector<corev1::Container>& containers) {
+    for (const auto& c : containers) {
+      for (const char* name : {"cpu", "memory"}) {
+        const auto request = c.resources.requests.find(name);
+        const auto limit = c.resources.limits.find(name);
+        const bool has_request =
+            request != c.resources.requests.end() && !request->second.is_zero();
+        const bool has_limit = limit != c.resources.limits.end() && !limit->second.is_zero();
+        any = any || has_request || has_limit;
+        if (!has_limit || (has_request && request->second != limit->second)) guaranteed = false;
+      }
+    }
+  };
+  look(spec.containers);
+  look(spec.initContainers);
+  if (!any) return "BestEffort";
+  return guaranteed ? "Guaranteed" : "Burstable";
+}
+
+namespace {
+
+using corev1::Pod;
+
+void defaults(Object& object) { default_pod_spec(static_cast<Pod&>(object).spec); }
+
+void prepare(Object& object, const Object* old_object, const StrategyContext&) {
+  auto& pod = static_cast<Pod&>(object);
+  if (old_object != nullptr) {
+    pod.status = static_cast<const Pod*>(old_object)->status;
+    return;
+  }
+  pod.status = {};
+  pod.status.phase = "Pending";
+  pod.status.qosClass = qos_class(pod.spec);
+  if (!pod.spec.schedulingGates.empty()) {
+    auto& condition = pod.status.conditions.emplace_back();
+    condition.type = "PodScheduled";
+    condition.status = "False";
+    condition.reason = "SchedulingGated";
+    condition.message = "Scheduling is blocked due to non-empty scheduling gates";
+  }
+}
+
+void prepare_status(Object& object, const Object& old_object) {
+  auto& pod = static_cast<Pod&>(object);
+  const auto& old = static_cast<const Pod&>(old_object);
+  pod.spec = old.spec;
+  pod.metadata.deletionTimestamp = old.metadata.deletionTimestamp;
+  pod.metadata.ownerReferences = old.metadata.ownerReferences;
+  pod.status.qosClass = old.status.qosClass;
+}
+
+// The old spec with everything a client may change taken from the new one: whatever still differs
+// is forbidden.
+corev1::PodSpec with_allowed_changes(const corev1::PodSpec& old, const corev1::PodSpec& now) {
+  corev1::PodSpec merged = old;
+  const auto images = [](std::vector<corev1::Container>& to,
+                         const std::vector<corev1::Container>& from) {
+    for (size_t i = 0; i < to.size() && i < from.size(); ++i) to[i].image = from[i].image;
+  };
+  images(merged.containers, now.containers);
+  images(merged.initContainers, now.initContainers);
+  merged.activeDeadlineSeconds = now.activeDeadlineSeconds;
+  merged.tolerations = now.tolerations;
+  merged.schedulingGates = now.schedulingGates;
+  if (!old.schedulingGates.empty()) {
+    merged.nodeSelector = now.nodeSelector;
+    merged.affinity = now.affinity;
+  }
+  if (old.terminationGracePeriodSeconds.value_or(0) < 0) {
+    merged.terminationGracePeriodSeconds = now.terminationGracePeriodSeconds;
+  }
+  return merged;
+}
+
+bool same(const corev1::Toleration& a, const corev1::Toleration& b) {
+  return a.key == b.key && a.operator_ == b.operator_ && a.value == b.value && a.effect == b.effect;
+}
+
+void validate_update(const Pod& now, const Pod& old, FieldErrors& errors) {
+  const auto merged = with_allowed_changes(old.spec, now.spec);
+  if (!equal(merged, now.spec)) {
+    errors.forbidden(
+        "spec",
+        "pod updates may not change fields other than `spec.containers[*].image`,"
+        "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only "
+        "additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be "
+        "set "
+        "to 1 if it was previously negative)\n" +
+            first_difference(corev1::PodSpec::type_info(), &merged, &now.spec));
+  }
+  for (const auto& kept : old.spec.tolerations) {
+    const bool there = std::any_of(now.spec.tolerations.begin(), now.spec.tolerations.end(),
+                                   [&](const auto& t) { return same(t, kept); });
+    if (!there) {
+      errors.forbidden("spec.tolerations",
+                       "existing toleration can not be modified except its tolerationSeconds");
+      break;
+    }
+  }
+  const auto& before = old.spec.activeDeadlineSeconds;
+  const auto& after = now.spec.activeDeadlineSeconds;
+  if (before && !after) {
+    errors.invalid("spec.activeDeadlineSeconds", "null",
+                   "must not update from a positive integer to nil value");
+  } else if (before && *after > *before) {
+    errors.invalid("spec.activeDeadlineSeconds", std::to_string(*after),
+                   "must be less than or equal to previous value");
+  }
+  for (size_t i = 0; i < now.spec.schedulingGates.size(); ++i) {
+    const bool known = std::any_of(
+        old.spec.schedulingGates.begin(), old.spec.schedulingGates.end(),
+        [&](const auto& gate) { return gate.name == now.spec.schedulingGates[i].name; });
+    if (!known) {
+      errors.forbidden(indexed("spec.schedulingGates", i) + ".name",
+                       "only deletion is allowed, but found new scheduling gate '" +
+                           now.spec.schedulingGates[i].name + "'");
+    }
+  }
+}
+
+void validate(const Object& object, const Object* old_object, FieldErrors& errors) {
+  const auto& now = static_cast<const Pod&>(object);
+  validate_pod_spec(now.spec, "spec", errors);
+  if (old_object != nullptr) {
+    validate_update(now, static_cast<const Pod&>(*old_object), errors);
+  } else if (!now.spec.ephemeralContainers.empty()) {
+    errors.forbidden("spec.ephemeralContainers", "cannot be set on create");
+  } else if (!now.spec.schedulingGates.empty() && !now.spec.nodeName.empty()) {
+    errors.forbidden("spec.nodeName", "cannot be set until all schedulingGates have been cleared");
+  }
+}
+
+std::string field_value(const Object& object, std::string_view field) {
+  const auto& pod = static_cast<const Pod&>(object);
+  if (field == "spec.nodeName") return pod.spec.nodeName;
+  if (field == "spec.restartPolicy") return pod.spec.restartPolicy;
+  if (field == "spec.schedulerName") return pod.spec.schedulerName;
+  if (field == "spec.serviceAccountName") return pod.spec.serviceAccountName;
+  if (field == "spec.hostNetwork") return pod.spec.hostNetwork ? "true" : "false";
+  if (field == "status.phase") return pod.status.phase;
+  if (field == "status.podIP") return pod.status.podIP;
+  return pod.status.nominatedNodeName;
+}
+
+}  // namespace
+
+ResourceInfo pods_resource() {
+  auto info = stored_resource<Pod>("pods", "pod", true);
+  info.short_names = {"po"};
+  info.categories = {"all"};
+  info.has_status = true;
+  info.set_defaults = defaults;
+  info.prepare = prepare;
+  info.prepare_status = prepare_status;
+  info.validate = validate;
+  info.selectable_fields = {
+      "spec.nodeName",    "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName",
+      "spec.hostNetwork", "status.phase",       "status.podIP",       "status.nominatedNodeName"};
+  info.field_value = field_value;
+  info.columns = pod_columns();
+  info.row = pod_row;
+  return info;
+}
+
+ResourceInfo pod_templates_resource() {
+  auto info = stored_resource<corev1::PodTemplate>("podtemplates", "podtemplate", true);
+  info.set_defaults = [](Object& object) {
+    default_pod_spec(static_cast<corev1::PodTemplate&>(object).template_.spec);
+  };
+  info.validate = [](const Object& object, const Object*, FieldErrors& errors) {
+    validate_pod_template(static_cast<const corev1::PodTemplate&>(object).template_, "template",
+                          errors);
+  };
+  info.columns = {name_column(), column("Containers", "string", "Names of the containers."),
+                  column("Images", "string", "Images of the containers."),
+                  column("Pod Labels", "string", "Labels of the pods.")};
+  info.row = [](const Object& object, WallTime) -> std::vector<Cell> {
+    const auto& pod = static_cast<const corev1::PodTemplate&>(object).template_;
+    return {name_cell(object), containers_cell(pod.spec), images_cell(pod.spec),
+            text(labels_text(pod.metadata.labels))};
+  };
+  return info;
+}
+
+}  // namespace orch::api

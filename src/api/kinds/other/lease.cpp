@@ -1,0 +1,36 @@
+// coordination.k8s.io/v1 Lease.
+#include "api/kinds/common.h"
+#include "orch/api/coordinationv1.h"
+
+namespace orch::api {
+namespace {
+
+using coordinationv1::Lease;
+
+void validate(const Object& object, const Object*, FieldErrors& errors) {
+  const auto& spec = static_cast<const Lease&>(object).spec;
+  if (spec.leaseDurationSeconds && *spec.leaseDurationSeconds <= 0) {
+    errors.invalid("spec.leaseDurationSeconds", std::to_string(*spec.leaseDurationSeconds),
+                   "must be greater than 0");
+  }
+  if (spec.leaseTransitions && *spec.leaseTransitions < 0) {
+    errors.invalid("spec.leaseTransitions", std::to_string(*spec.leaseTransitions),
+                   "must be greater than or equal to 0");
+  }
+}
+
+}  // namespace
+
+ResourceInfo leases_resource() {
+  auto info = stored_resource<Lease>("leases", "lease", true);
+  info.validate = validate;
+  info.columns = {name_column(), column("Holder", "string", "Who holds it."), age_column()};
+  info.row = [](const Object& object, WallTime now) -> std::vector<Cell> {
+    return {name_cell(object),
+            text(static_cast<const Lease&>(object).spec.holderIdentity.value_or("")),
+            age_cell(object, now)};
+  };
+  return info;
+}
+
+}  // namespace orch::api

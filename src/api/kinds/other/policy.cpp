@@ -1,0 +1,89 @@
+// policy/v1 PodDisruptionBudget and scheduling.k8s.io/v1 PriorityClass.
+#include "api/kinds/apps/workload.h"
+#include "orch/api/policyv1.h"
+#include "orch/api/schedulingv1.h"
+
+namespace orch::api {
+namespace {
+
+using policyv1::PodDisruptionBudget;
+using schedulingv1::PriorityClass;
+
+constexpr int32_t kUserPriorityMax = 1'000'000'000;
+
+void validate_budget(const Object& object, const Object*, FieldErrors& errors) {
+  const auto& spec = static_cast<const PodDisruptionBudget&>(object).spec;
+  if (spec.minAvailable && spec.maxUnavailable) {
+    errors.invalid("spec", "{}", "minAvailable and maxUnavailable cannot be both set");
+  }
+  if (spec.minAvailable) validate_int_or_percent(*spec.minAvailable, "spec.minAvailable", errors);
+  if (spec.maxUnavailable) {
+    validate_int_or_percent(*spec.maxUnavailable, "spec.maxUnavailable", errors);
+  }
+  if (spec.selector) validate_label_selector(*spec.selector, "spec.selector", errors);
+}
+
+std::vector<Cell> budget_row(const Object& object, WallTime now) {
+  const auto& budget = static_cast<const PodDisruptionBudget&>(object);
+  const auto shown = [](const std::optional<IntOrString>& v) { return v ? v->str() : "N/A"; };
+  return {name_cell(object), text(shown(budget.spec.minAvailable)),
+          text(shown(budget.spec.maxUnavailable)), number(budget.status.disruptionsAllowed),
+          age_cell(object, now)};
+}
+
+void validate_priority_class(const Object& object, const Object* old_object, FieldErrors& errors) {
+  const auto& now = static_cast<const PriorityClass&>(object);
+  const bool system = now.metadata.name.starts_with("system-");
+  if (system && now.metadata.name != "system-node-critical" &&
+      now.metadata.name != "system-cluster-critical") {
+    errors.forbidden("metadata.name",
+                     "priority class names with 'system-' prefix are reserved for system use only");
+  }
+  if (!system && now.value > kUserPriorityMax) {
+    errors.forbidden("value", "maximum allowed value of a user defined priority is 1000000000");
+  }
+  if (old_object == nullptr) return;
+  if (now.value != static_cast<const PriorityClass&>(*old_object).value) {
+    errors.forbidden("value", "may not be changed in an update.");
+  }
+}
+
+}  // namespace
+
+ResourceInfo pod_disruption_budgets_resource() {
+  auto info =
+      stored_resource<PodDisruptionBudget>("poddisruptionbudgets", "poddisruptionbudget", true);
+  info.short_names = {"pdb"};
+  info.has_status = true;
+  info.prepare = prepare_spec_and_status<PodDisruptionBudget>;
+  info.prepare_status = prepare_status_only<PodDisruptionBudget>;
+  info.validate = validate_budget;
+  info.columns = {name_column(), column("Min Available", "string", "Pods that must stay."),
+                  column("Max Unavailable", "string", "Pods that may go."),
+                  column("Allowed Disruptions", "integer", "Pods that may be evicted now."),
+                  age_column()};
+  info.row = budget_row;
+  return info;
+}
+
+ResourceInfo priority_classes_resource() {
+  auto info = stored_resource<PriorityClass>("priorityclasses", "priorityclass", false);
+  info.short_names = {"pc"};
+  info.set_defaults = [](Object& object) {
+    auto& priority_class = static_cast<PriorityClass&>(object);
+    if (!priority_class.preemptionPolicy) priority_class.preemptionPolicy = "PreemptLowerPriority";
+  };
+  info.validate = validate_priority_class;
+  info.columns = {name_column(), column("Value", "integer", "The priority."),
+                  column("Global-Default", "boolean", "Whether pods without a class get it."),
+                  age_column(),
+                  column("PreemptionPolicy", "string", "Whether its pods push others out.")};
+  info.row = [](const Object& object, WallTime now) -> std::vector<Cell> {
+    const auto& c = static_cast<const PriorityClass&>(object);
+    return {name_cell(object), number(c.value), text(c.globalDefault ? "true" : "false"),
+            age_cell(object, now), text(c.preemptionPolicy.value_or(""))};
+  };
+  return info;
+}
+
+}  // namespace orch::api
