@@ -1,0 +1,36 @@
+// A node with the pods on it, sums kept up to date. A value: the cache changes its own copy, the
+// snapshot shares it once it is frozen.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "server/scheduler/pod_info.h"
+
+namespace orch::server::scheduler {
+
+struct NodeInfo {
+  std::shared_ptr<const corev1::Node> node;  // null: only pods are known so far
+  std::vector<PodInfoPtr> pods;
+  size_t pods_with_affinity = 0;  // any kind of pod (anti-)affinity
+  size_t pods_with_required_anti_affinity = 0;
+  Resources requested, allocatable;
+  int64_t nonzero_milli_cpu = 0, nonzero_memory_bytes = 0;
+  std::multiset<HostPort> used_ports;
+  std::map<std::string, int64_t> image_bytes;  // by every name of the image
+
+  const std::string& name() const { return node->metadata.name; }
+  const api::Labels& labels() const { return node->metadata.labels; }
+  // The label's value; null = not there.
+  const std::string* label(const std::string& key) const;
+
+  void set_node(std::shared_ptr<const corev1::Node> now);
+  void add_pod(const PodInfoPtr& pod);
+  bool remove_pod(const std::string& uid);  // false = was not here
+};
+using NodeInfoPtr = std::shared_ptr<const NodeInfo>;
+
+}  // namespace orch::server::scheduler

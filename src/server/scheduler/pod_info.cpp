@@ -1,0 +1,244 @@
+#include "server/scheduler/pod_info.h"
+
+#include <algorithm>
+
+#include "orch/base/strings.h"
+
+namespace orch::server::scheduler {
+namespace {
+
+constexpr int64_t kDefaultMilliCpu = 100;
+constexpr int64_t kDefaultMemoryBytes = 200 * 1024 * 1024;
+
+// Folds the requests of all containers as the kubelet runs them (KEP-753): `of` gives one's own.
+template <class T, class Of, class Add, class Raise>
+T fold_containers(const corev1::PodSpec& spec, Of of, Add add, Raise raise) {
+  T running{}, sidecars{}, init_peak{};
+  for (const auto& container : spec.containers) add(running, of(container));
+  for (const auto& container : spec.initContainers) {
+    T need = of(container);
+    if (container.restartPolicy == "Always") {
+      add(running, need);
+      add(sidecars, need);
+      need = sidecars;
+    } else {
+      add(need, sidecars);
+    }
+    raise(init_peak, need);
+  }
+  raise(running, init_peak);
+  return running;
+}
+
+int64_t nonzero_request(const corev1::PodSpec& spec, const char* resource, bool milli,
+                        int64_t fallback) {
+  auto amount = [&](const std::map<std::string, api::Quantity>& list) -> std::optional<int64_t> {
+    auto at = list.find(resource);
+    if (at == list.end()) return std::nullopt;
+    return milli ? at->second.milli() : at->second.value();
+  };
+  int64_t total = fold_containers<int64_t>(
+      spec,
+      [&](const corev1::Container& c) { return amount(c.resources.requests).value_or(fallback); },
+      [](int64_t& to, int64_t by) { to += by; },
+      [](int64_t& to, int64_t other) { to = std::max(to, other); });
+  return total + amount(spec.overhead).value_or(0);
+}
+
+AffinityTerm make_term(const corev1::PodAffinityTerm& term, const corev1::Pod& pod,
+                       int32_t weight) {
+  AffinityTerm out;
+  out.weight = weight;
+  out.topology_key = term.topologyKey;
+  out.namespace_selector = selector_of(term.namespaceSelector);
+  out.namespaces.insert(term.namespaces.begin(), term.namespaces.end());
+  if (term.namespaces.empty() && !term.namespaceSelector) {
+    out.namespaces.insert(pod.metadata.namespace_);
+  }
+  if (!term.labelSelector) {
+    out.selector = api::LabelSelector::nothing();
+    return out;
+  }
+  // The API server merges (mis)matchLabelKeys into the selector; done again it changes nothing.
+  api::Ptr<api::metav1::LabelSelector> selector = term.labelSelector;
+  auto require = [&](const std::string& key, const char* op) {
+    auto at = pod.metadata.labels.find(key);
+    if (at == pod.metadata.labels.end()) return;
+    auto& requirement = selector->matchExpressions.emplace_back();
+    requirement.key = key;
+    requirement.operator_ = op;
+    requirement.values = {at->second};
+  };
+  for (const auto& key : term.matchLabelKeys) require(key, "In");
+  for (const auto& key : term.mismatchLabelKeys) require(key, "NotIn");
+  out.selector = selector_of(selector);
+  return out;
+}
+
+template <class Affinity>
+void parse_affinity(const api::Ptr<Affinity>& affinity, const corev1::Pod& pod,
+                    std::vector<AffinityTerm>& required, std::vector<AffinityTerm>& preferred) {
+  if (!affinity) return;
+  for (const auto& term : affinity->requiredDuringSchedulingIgnoredDuringExecution) {
+    required.push_back(make_term(term, pod, 0));
+  }
+  for (const auto& term : affinity->preferredDuringSchedulingIgnoredDuringExecution) {
+    preferred.push_back(make_term(term.podAffinityTerm, pod, term.weight));
+  }
+}
+
+bool requirement_matches(const corev1::NodeSelectorRequirement& requirement,
+                         const std::optional<std::string>& value) {
+  const auto& values = requirement.values;
+  const bool listed = value && std::find(values.begin(), values.end(), *value) != values.end();
+  if (requirement.operator_ == "In") return listed;
+  if (requirement.operator_ == "NotIn") return !listed;
+  if (requirement.operator_ == "Exists") return value.has_value();
+  if (requirement.operator_ == "DoesNotExist") return !value.has_value();
+  if (!value || values.size() != 1) return false;
+  const auto left = parse_int(*value), right = parse_int(values.front());
+  if (!left || !right) return false;
+  if (requirement.operator_ == "Gt") return *left > *right;
+  return requirement.operator_ == "Lt" && *left < *right;
+}
+
+}  // namespace
+
+void Resources::add(const Resources& other) {
+  milli_cpu += other.milli_cpu;
+  memory_bytes += other.memory_bytes;
+  ephemeral_storage_bytes += other.ephemeral_storage_bytes;
+  for (const auto& [name, amount] : other.scalar) scalar[name] += amount;
+}
+
+void Resources::subtract(const Resources& other) {
+  milli_cpu -= other.milli_cpu;
+  memory_bytes -= other.memory_bytes;
+  ephemeral_storage_bytes -= other.ephemeral_storage_bytes;
+  for (const auto& [name, amount] : other.scalar) scalar[name] -= amount;
+}
+
+void Resources::raise_to(const Resources& other) {
+  milli_cpu = std::max(milli_cpu, other.milli_cpu);
+  memory_bytes = std::max(memory_bytes, other.memory_bytes);
+  ephemeral_storage_bytes = std::max(ephemeral_storage_bytes, other.ephemeral_storage_bytes);
+  for (const auto& [name, amount] : other.scalar) scalar[name] = std::max(scalar[name], amount);
+}
+
+Resources resources_of(const std::map<std::string, api::Quantity>& list) {
+  Resources out;
+  for (const auto& [name, quantity] : list) {
+    if (name == "cpu") {
+      out.milli_cpu = quantity.milli();
+    } else if (name == "memory") {
+      out.memory_bytes = quantity.value();
+    } else if (name == "ephemeral-storage") {
+      out.ephemeral_storage_bytes = quantity.value();
+    } else if (name == "pods") {
+      out.pods = quantity.value();
+    } else {
+      out.scalar[name] = quantity.value();
+    }
+  }
+  return out;
+}
+
+bool HostPort::conflicts(const HostPort& other) const {
+  if (port != other.port || protocol != other.protocol) return false;
+  return ip == other.ip || ip == "0.0.0.0" || other.ip == "0.0.0.0";
+}
+
+Resources pod_requests(const corev1::Pod& pod) {
+  Resources out = fold_containers<Resources>(
+      pod.spec, [](const corev1::Container& c) { return resources_of(c.resources.requests); },
+      [](Resources& to, const Resources& by) { to.add(by); },
+      [](Resources& to, const Resources& other) { to.raise_to(other); });
+  out.add(resources_of(pod.spec.overhead));
+  return out;
+}
+
+api::LabelSelector selector_of(const api::Ptr<api::metav1::LabelSelector>& selector) {
+  if (!selector) return api::LabelSelector::nothing();
+  auto parsed = api::LabelSelector::from(*selector);
+  return parsed ? std::move(parsed).value() : api::LabelSelector::nothing();
+}
+
+PodInfoPtr make_pod_info(std::shared_ptr<const corev1::Pod> pod) {
+  auto out = std::make_shared<PodInfo>();
+  const corev1::PodSpec& spec = pod->spec;
+  out->requests = pod_requests(*pod);
+  out->nonzero_milli_cpu = nonzero_request(spec, "cpu", true, kDefaultMilliCpu);
+  out->nonzero_memory_bytes = nonzero_request(spec, "memory", false, kDefaultMemoryBytes);
+  out->priority = spec.priority.value_or(0);
+  auto add_ports = [&](const corev1::Container& container) {
+    for (const auto& port : container.ports) {
+      if (port.hostPort <= 0) continue;
+      out->host_ports.push_back({port.hostIP.empty() ? "0.0.0.0" : port.hostIP,
+                                 port.protocol.empty() ? "TCP" : port.protocol, port.hostPort});
+    }
+  };
+  for (const auto& container : spec.containers) add_ports(container);
+  for (const auto& container : spec.initContainers) {
+    if (container.restartPolicy == "Always") add_ports(container);
+  }
+  if (spec.affinity) {
+    parse_affinity(spec.affinity->podAffinity, *pod, out->required_affinity,
+                   out->preferred_affinity);
+    parse_affinity(spec.affinity->podAntiAffinity, *pod, out->required_anti_affinity,
+                   out->preferred_anti_affinity);
+  }
+  out->pod = std::move(pod);
+  return out;
+}
+
+bool is_terminal(const corev1::Pod& pod) {
+  return pod.status.phase == "Succeeded" || pod.status.phase == "Failed";
+}
+
+bool node_selector_term_matches(const corev1::NodeSelectorTerm& term, const corev1::Node& node) {
+  if (term.matchExpressions.empty() && term.matchFields.empty()) return false;
+  for (const auto& requirement : term.matchExpressions) {
+    auto at = node.metadata.labels.find(requirement.key);
+    const auto value = at == node.metadata.labels.end() ? std::nullopt : std::optional(at->second);
+    if (!requirement_matches(requirement, value)) return false;
+  }
+  for (const auto& requirement : term.matchFields) {
+    // metadata.name is the only field there is.
+    if (requirement.key != "metadata.name") return false;
+    if (!requirement_matches(requirement, node.metadata.name)) return false;
+  }
+  return true;
+}
+
+bool node_affinity_matches(const corev1::Pod& pod, const corev1::Node& node) {
+  for (const auto& [key, value] : pod.spec.nodeSelector) {
+    auto at = node.metadata.labels.find(key);
+    if (at == node.metadata.labels.end() || at->second != value) return false;
+  }
+  if (!pod.spec.affinity || !pod.spec.affinity->nodeAffinity) return true;
+  const auto& required =
+      pod.spec.affinity->nodeAffinity->requiredDuringSchedulingIgnoredDuringExecution;
+  if (!required) return true;
+  return std::any_of(required->nodeSelectorTerms.begin(), required->nodeSelectorTerms.end(),
+                     [&](const auto& term) { return node_selector_term_matches(term, node); });
+}
+
+bool tolerates(const std::vector<corev1::Toleration>& tolerations, const corev1::Taint& taint) {
+  return std::any_of(tolerations.begin(), tolerations.end(), [&](const corev1::Toleration& t) {
+    if (!t.effect.empty() && t.effect != taint.effect) return false;
+    if (!t.key.empty() && t.key != taint.key) return false;
+    if (t.operator_ == "Exists") return true;
+    if (t.operator_.empty() || t.operator_ == "Equal") return t.value == taint.value;
+    return false;
+  });
+}
+
+const corev1::Taint* untolerated_taint(const corev1::Pod& pod, const corev1::Node& node) {
+  for (const auto& taint : node.spec.taints) {
+    if (taint.effect != "NoSchedule" && taint.effect != "NoExecute") continue;
+    if (!tolerates(pod.spec.tolerations, taint)) return &taint;
+  }
+  return nullptr;
+}
+
+}  // namespace orch::server::scheduler

@@ -1,0 +1,33 @@
+// schedule(): where does this pod go? Pure: the same snapshot, pod and random numbers give the same
+// answer; nothing is written, no clock is read.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "server/scheduler/framework.h"
+
+namespace orch::server::scheduler {
+
+struct Decision {
+  Status status;
+  std::string node;     // set when status.ok()
+  CycleState state;     // for Reserve and Bind
+  Diagnosis diagnosis;  // why not, when status.rejected(); its message() is for users
+  // Preemption: delete these, then the pod fits on nominated_node.
+  std::string nominated_node;
+  std::vector<PodInfoPtr> victims;
+  size_t evaluated = 0, feasible = 0;
+  // Of all passing plugins; for the queue's hints.
+  std::set<std::string> rejected_by;
+};
+
+// How many feasible nodes are enough: all below 100 nodes, else 50 % down to 5 % of big clusters.
+size_t feasible_nodes_to_find(size_t nodes);
+
+// `start`: where among the nodes the search begins (moved on by `evaluated` each time, so that
+// sampling sees every node).
+Decision schedule(const Framework& framework, const Snapshot& snapshot, const PodInfo& pod,
+                  Random& random, size_t start = 0);
+
+}  // namespace orch::server::scheduler

@@ -1,0 +1,38 @@
+#include "server/scheduler/snapshot.h"
+
+namespace orch::server::scheduler {
+
+const NodeInfoPtr* Snapshot::find(const std::string& name) const {
+  auto at = index.find(name);
+  return at == index.end() ? nullptr : &nodes[at->second];
+}
+
+api::Labels Snapshot::namespace_labels(const std::string& ns) const {
+  return view.namespace_labels ? view.namespace_labels(ns) : api::Labels{};
+}
+
+void Snapshot::rebuild_index() {
+  index.clear();
+  nodes_with_image.clear();
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    index[nodes[i]->name()] = i;
+    for (const auto& [image, bytes] : nodes[i]->image_bytes) ++nodes_with_image[image];
+  }
+}
+
+Snapshot Snapshot::of(std::vector<NodeInfo> nodes) {
+  Snapshot out;
+  for (auto& node : nodes) out.nodes.push_back(std::make_shared<NodeInfo>(std::move(node)));
+  out.rebuild_index();
+  return out;
+}
+
+bool term_matches(const AffinityTerm& term, const PodInfo& pod, const Snapshot& snapshot) {
+  if (!term.selector.matches(pod.labels())) return false;
+  if (term.namespaces.contains(pod.namespace_())) return true;
+  // An empty selector means every namespace; only a selective one needs the labels.
+  if (term.namespace_selector.empty()) return true;
+  return term.namespace_selector.matches(snapshot.namespace_labels(pod.namespace_()));
+}
+
+}  // namespace orch::server::scheduler

@@ -1,0 +1,41 @@
+// The cluster as one scheduling cycle sees it: nothing in it changes while the cycle runs.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "server/scheduler/node_info.h"
+
+namespace orch::server::scheduler {
+
+// What plugins must know beyond nodes and pods. Answers from informer caches; any may be empty.
+struct ClusterView {
+  // Labels of a namespace, {} if unknown.
+  std::function<api::Labels(const std::string& ns)> namespace_labels;
+  // What selects the pods that should be spread with this one: its Services and its owner.
+  // empty() = nothing selects it.
+  std::function<api::LabelSelector(const corev1::Pod& pod)> spread_selector;
+};
+
+struct Snapshot {
+  // Only nodes with a Node object; zones take turns, so that sampling sees all of them.
+  std::vector<NodeInfoPtr> nodes;
+  std::map<std::string, size_t> index;          // name -> position in nodes
+  std::map<std::string, int> nodes_with_image;  // by image name
+  // Pods that preempted others and wait for their node, by node.
+  std::map<std::string, std::vector<PodInfoPtr>> nominated;
+  ClusterView view;
+
+  const NodeInfoPtr* find(const std::string& name) const;
+  api::Labels namespace_labels(const std::string& ns) const;
+  // Tests build snapshots of nodes with this; the cache keeps its own up to date in steps.
+  static Snapshot of(std::vector<NodeInfo> nodes);
+  void rebuild_index();
+};
+
+// Does `term` (of another pod) mean `pod`? Looks up namespace labels only if the term asks.
+bool term_matches(const AffinityTerm& term, const PodInfo& pod, const Snapshot& snapshot);
+
+}  // namespace orch::server::scheduler
