@@ -43,6 +43,13 @@ struct Unwrapped {
   std::string_view raw;  // into the input
 };
 Result<Unwrapped, DecodeError> unwrap_protobuf(std::string_view bytes);
+// Between the two forms of one object (protobuf without the envelope).
+Result<std::string, DecodeError> json_to_protobuf(std::string_view json, const TypeInfo& type);
+Result<std::string, DecodeError> protobuf_to_json(std::string_view message, const TypeInfo& type);
+// Appends a length-delimited field: parts of messages that have no struct. Every list kind is
+// ListMeta metadata = 1 and repeated items = 2; metav1.WatchEvent is type = 1 and
+// object{raw = 1} = 2.
+void append_protobuf_field(std::string& out, int32_t number, std::string_view bytes);
 
 // YAML (one document) -> JSON text, with alias-bomb and depth limits; duplicate keys are findings.
 Result<std::string, DecodeError> yaml_to_json(std::string_view yaml,

@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "api/codec/json_text.h"
 #include "api/codec/struct_reader.h"
 #include "orch/api/codec.h"
 
@@ -145,6 +146,8 @@ class KindEvents final : public Events {
 };
 
 }  // namespace
+
+bool is_json(std::string_view text) { return Json::accept(text.begin(), text.end()); }
 
 }  // namespace codec
 

@@ -15,4 +15,7 @@ void append_double(std::string& out, double value);
 // Bytes of the UTF-8 sequence that `text` begins with; 0 when it is none.
 size_t utf8_length(std::string_view text);
 
+// True for one whole JSON value.
+bool is_json(std::string_view text);
+
 }  // namespace orch::api::codec

@@ -87,5 +87,19 @@ TEST_CASE("golden vectors round-trip through JSON and protobuf", "[api][codec]")
     CHECK(read);
     CHECK(findings == std::vector<std::string>{});
     CHECK(normal(encoded(value)) == normal(vector.json));
+
+    const auto envelope = unwrap_protobuf(vector.protobuf);
+    REQUIRE(envelope);
+    std::string bytes;
+    encode_protobuf(*vector.type, value.at, bytes);
+    CHECK(bytes == envelope->raw);
+    CHECK(wrap_protobuf(envelope->api_version, envelope->kind, bytes) == vector.protobuf);
+
+    Value from_protobuf(*vector.type);
+    const auto parsed = decode_protobuf(envelope->raw, *vector.type, from_protobuf.at);
+    INFO((parsed ? "" : parsed.error().message));
+    CHECK(parsed);
+    CHECK(normal(encoded(from_protobuf)) == normal(vector.json));
+    CHECK(first_difference(*vector.type, value.at, from_protobuf.at) == "");
   }
 }
