@@ -1,0 +1,22 @@
+// What every cluster has from its first start on: namespaces, the "kubernetes" Service, priority
+// classes, RBAC's basic roles. Created when absent (RBAC's rules are also brought back), never
+// deleted; at the fixpoint nothing is written.
+#pragma once
+
+#include <string>
+
+#include "orch/client/client.h"
+
+namespace orch::server {
+
+struct BootstrapFacts {
+  std::string kubernetes_ip;      // ClusterIP of default/kubernetes
+  std::string advertise_address;  // where the API server is reached
+  uint16_t port = 6443;
+};
+
+// Error: a sentence.
+Result<Unit, std::string> bootstrap_objects(const client::Client& client,
+                                            const BootstrapFacts& facts);
+
+}  // namespace orch::server

@@ -1,0 +1,33 @@
+// All controllers of controllers.def, as kube-controller-manager runs them. start() begins, stop()
+// waits for running reconciles; both idempotent, from one thread.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "orch/client/reconciler.h"
+
+namespace orch::server {
+
+struct ControllersConfig {
+  std::string cluster_cidr = "10.42.0.0/16";  // node IPAM takes a /24 a node out of it
+  std::string root_ca_pem;                    // published as ConfigMap kube-root-ca.crt
+  std::vector<std::string> disabled;          // controllers by upstream's name
+};
+
+class Controllers {
+ public:
+  // The references outlive the object.
+  Controllers(Env& env, const client::Client& client, client::InformerSet& informers,
+              client::EventRecorder& events, ControllersConfig config);
+  ~Controllers();
+  void start();
+  void stop();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace orch::server

@@ -1,0 +1,236 @@
+// The composition root of the control plane: builds its parts in dependency order, stops them in
+// reverse.
+#include "orch/server/server.h"
+
+#include <fmt/format.h>
+
+#include <thread>
+
+#include "orch/base/file.h"
+#include "orch/base/log.h"
+#include "orch/net/http.h"
+#include "orch/storage/kv_store.h"
+#include "server/admission/admission.h"
+#include "server/api/api_server.h"
+#include "server/auth/authenticator.h"
+#include "server/auth/authorizer.h"
+#include "server/auth/service_account_tokens.h"
+#include "server/bootstrap.h"
+#include "server/controllers/controllers.h"
+#include "server/http/handler.h"
+#include "server/join/join_handler.h"
+#include "server/pki/join_token.h"
+#include "server/pki/pki.h"
+#include "server/scheduler/scheduler.h"
+#include "server/settings.h"
+
+namespace orch::server {
+namespace {
+
+constexpr Seconds kSyncTimeout{30};
+
+// In-process identities.
+UserInfo component(std::string name) {
+  return {.name = std::move(name),
+          .uid = "",
+          .groups = {"system:masters", "system:authenticated"},
+          .extra = {}};
+}
+
+class ServerImpl final : public Server {
+ public:
+  ServerImpl(Env& env, const ServerConfig& config, Settings settings)
+      : env_(env), config_(config), settings_(std::move(settings)) {}
+  ~ServerImpl() override { stop(); }
+
+  Result<Unit, std::string> start();
+  uint16_t port() const override { return http_->port(); }
+  const std::string& join_token() const override { return join_token_; }
+  const std::string& kubeconfig_path() const override { return config_.write_kubeconfig; }
+  void stop() override;
+
+ private:
+  Result<Unit, std::string> load_identity();
+  Result<Unit, std::string> open_store();
+  Result<Unit, std::string> start_api();
+  Result<Unit, std::string> start_http();
+  Result<Unit, std::string> write_kubeconfig();
+  void start_loops();
+
+  Env& env_;
+  ServerConfig config_;
+  Settings settings_;
+  Pki pki_;
+  client::JoinToken token_;
+  std::string join_token_;
+  std::unique_ptr<storage::KvStore> store_;
+  std::unique_ptr<ApiServer> api_;
+  // The server's own identity: admission, authentication look-ups, bootstrap, shared caches.
+  std::unique_ptr<client::Transport> loopback_;
+  std::unique_ptr<client::Client> client_;
+  std::unique_ptr<client::InformerSet> informers_;
+  std::unique_ptr<ServiceAccountTokens> tokens_;
+  std::unique_ptr<DefaultAuthenticator> authenticator_;
+  std::unique_ptr<DefaultAuthorizer> authorizer_;
+  std::unique_ptr<PluginChain> admission_;
+  std::unique_ptr<JoinHandler> join_;
+  std::unique_ptr<net::HttpServer> http_;
+  // The loops: their own identities over the shared caches.
+  std::unique_ptr<client::Transport> controllers_transport_, scheduler_transport_;
+  std::unique_ptr<client::Client> controllers_client_, scheduler_client_;
+  std::unique_ptr<client::EventRecorder> controllers_events_, scheduler_events_;
+  std::unique_ptr<Controllers> controllers_;
+  std::unique_ptr<Scheduler> scheduler_;
+};
+
+Result<Unit, std::string> ServerImpl::load_identity() {
+  ORCH_CHECK(make_directories(config_.data_dir, 0700));
+  ORCH_CHECK(make_directories(settings_.directory, 0700));
+  ORCH_TRY(pki_, Pki::load_or_create({.directory = settings_.directory + "/tls",
+                                      .server_dns_names = settings_.certificate_dns_names,
+                                      .server_ips = settings_.certificate_ips,
+                                      .now = env_.clock.now()}));
+  ORCH_TRY(token_, load_or_create_token(settings_.directory + "/token", config_.token,
+                                        pki_.server_ca.certificate_pem, env_.random));
+  join_token_ = token_.str();
+  return Unit{};
+}
+
+Result<Unit, std::string> ServerImpl::open_store() {
+  storage::StoreOptions options;
+  options.path = settings_.directory + "/db";
+  options.volatile_prefixes = {"/registry/coordination.k8s.io/leases/kube-node-lease/",
+                               "/registry/core/events/"};
+  auto store = storage::open_sqlite_store(env_, options);
+  if (!store) return Err(store.error().message);
+  store_ = std::move(*store);
+  return Unit{};
+}
+
+Result<Unit, std::string> ServerImpl::start_api() {
+  ApiServerConfig config;
+  config.service_cidr = config_.service_cidr;
+  config.service_node_port_range = config_.service_node_port_range;
+  auto tls = net::TlsClientContext::create(
+      {.ca_pem = pki_.server_ca.certificate_pem, .key_pair = pki_.kubelet_client});
+  if (!tls) return Err("client TLS towards agents: " + tls.error());
+  config.kubelet_tls = *tls;
+  config.advertise_address =
+      fmt::format("{}:{}", settings_.advertise_address, config_.https_listen_port);
+  api_ = std::make_unique<ApiServer>(env_, *store_, config);
+
+  loopback_ = api_->local_transport(component("system:apiserver"));
+  client_ = std::make_unique<client::Client>(*loopback_);
+  informers_ = std::make_unique<client::InformerSet>(env_, *loopback_);
+  const std::string issuer = "https://kubernetes.default.svc." + config_.cluster_domain;
+  tokens_ =
+      std::make_unique<ServiceAccountTokens>(env_, pki_.service_account_key_pem, issuer,
+                                             std::vector<std::string>{issuer, "orch"}, *client_);
+  authenticator_ = std::make_unique<DefaultAuthenticator>(*tokens_);
+  authorizer_ = std::make_unique<DefaultAuthorizer>(*informers_);
+  admission_ =
+      std::make_unique<PluginChain>(AdmissionContext{*informers_, *client_}, config_.disable);
+  api_->set_hooks({authenticator_.get(), authorizer_.get(), admission_.get(), tokens_.get()});
+  ORCH_CHECK(api_->start());
+  join_ = std::make_unique<JoinHandler>(env_, pki_, token_,
+                                        ClusterFacts{settings_.cluster_dns, config_.cluster_domain,
+                                                     config_.cluster_cidr, config_.service_cidr},
+                                        *client_);
+  api_->add_check(ApiServer::Probe::kReady, "informer-sync", [this]() -> std::string {
+    return informers_->all_synced() ? "" : "informers not synced yet";
+  });
+  return Unit{};
+}
+
+Result<Unit, std::string> ServerImpl::start_http() {
+  auto tls = net::TlsServerContext::create(
+      {.key_pair = pki_.serving, .client_ca_pem = pki_.client_ca.certificate_pem});
+  if (!tls) return Err("serving TLS: " + tls.error());
+  net::HttpServerOptions options = http_options();
+  options.address = config_.bind_address;
+  options.port = config_.https_listen_port;
+  options.tls = *tls;
+  auto handler = make_http_handler(*api_);
+  auto http = net::HttpServer::start(
+      options, [this, handler = std::move(handler)](const net::HttpRequest& request,
+                                                    net::HttpResponse& response) {
+        if (!join_->handle(request, response)) handler(request, response);
+      });
+  if (!http) return Err(http.error());
+  http_ = std::move(*http);
+  return Unit{};
+}
+
+Result<Unit, std::string> ServerImpl::write_kubeconfig() {
+  if (config_.write_kubeconfig.empty()) return Unit{};
+  const size_t slash = config_.write_kubeconfig.rfind('/');
+  if (slash != std::string::npos && slash > 0) {
+    ORCH_CHECK(make_directories(config_.write_kubeconfig.substr(0, slash), 0755));
+  }
+  const std::string url = fmt::format("https://{}:{}", settings_.local_url_host, http_->port());
+  return write_file_atomic(config_.write_kubeconfig,
+                           make_kubeconfig(url, pki_.server_ca.certificate_pem,
+                                           pki_.admin.certificate_pem, pki_.admin.private_key_pem),
+                           settings_.kubeconfig_mode);
+}
+
+void ServerImpl::start_loops() {
+  controllers_transport_ = api_->local_transport(component("system:kube-controller-manager"));
+  controllers_client_ = std::make_unique<client::Client>(*controllers_transport_);
+  controllers_events_ =
+      client::make_event_recorder(env_, *controllers_transport_, "controllermanager");
+  controllers_ =
+      std::make_unique<Controllers>(env_, *controllers_client_, *informers_, *controllers_events_,
+                                    ControllersConfig{.cluster_cidr = config_.cluster_cidr,
+                                                      .root_ca_pem = pki_.server_ca.certificate_pem,
+                                                      .disabled = config_.disable});
+  scheduler_transport_ = api_->local_transport(component("system:kube-scheduler"));
+  scheduler_client_ = std::make_unique<client::Client>(*scheduler_transport_);
+  scheduler_events_ = client::make_event_recorder(env_, *scheduler_transport_, "default-scheduler");
+  scheduler_ =
+      std::make_unique<Scheduler>(env_, *scheduler_client_, *informers_, *scheduler_events_);
+  informers_->start_all();
+  controllers_->start();
+  scheduler_->start();
+}
+
+Result<Unit, std::string> ServerImpl::start() {
+  ORCH_CHECK(load_identity());
+  ORCH_CHECK(open_store());
+  ORCH_CHECK(start_api());
+  // Listening tells the real port; requests before the bootstrap is done meet a server not ready
+  // yet.
+  ORCH_CHECK(start_http());
+  ORCH_CHECK(bootstrap_objects(*client_, {.kubernetes_ip = settings_.kubernetes_ip,
+                                          .advertise_address = settings_.advertise_address,
+                                          .port = http_->port()}));
+  start_loops();
+  const MonoTime deadline = env_.clock.mono() + kSyncTimeout;
+  while (!informers_->all_synced()) {
+    if (env_.clock.mono() > deadline) return Err(std::string("the caches did not fill in time"));
+    std::this_thread::sleep_for(Millis{1});
+  }
+  ORCH_CHECK(write_kubeconfig());
+  log::info("server", "ready on port {}; kubeconfig {}", http_->port(), config_.write_kubeconfig);
+  return Unit{};
+}
+
+void ServerImpl::stop() {
+  if (scheduler_) scheduler_->stop();
+  if (controllers_) controllers_->stop();
+  if (informers_) informers_->stop();
+  if (api_) api_->stop();  // ends watches, so that the HTTP server has nothing to wait for
+  if (http_) http_->stop();
+  if (store_) store_->stop();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Server>, std::string> Server::start(Env& env, const ServerConfig& config) {
+  ORCH_TRY(auto settings, make_settings(config));
+  auto server = std::make_unique<ServerImpl>(env, config, std::move(settings));
+  ORCH_CHECK(server->start());
+  return std::unique_ptr<Server>(std::move(server));
+}
+
+}  // namespace orch::server

@@ -1,0 +1,130 @@
+#include "server/settings.h"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "orch/base/strings.h"
+#include "orch/net/host.h"
+
+namespace orch::server {
+namespace {
+
+bool is_ipv4(const std::string& text) {
+  in_addr address{};
+  return inet_pton(AF_INET, text.c_str(), &address) == 1;
+}
+
+Result<mode_t, std::string> parse_mode(const std::string& text) {
+  if (text.empty() || text.size() > 4 || text.find_first_not_of("01234567") != std::string::npos) {
+    return Err(fmt::format("--write-kubeconfig-mode: \"{}\" is not an octal mode", text));
+  }
+  return static_cast<mode_t>(std::stoul(text, nullptr, 8));
+}
+
+Result<Unit, std::string> check_port_range(const std::string& text) {
+  const auto parts = split(text, '-');
+  const auto low = parts.size() == 2 ? parse_int(parts[0]) : std::nullopt;
+  const auto high = parts.size() == 2 ? parse_int(parts[1]) : std::nullopt;
+  if (!low || !high || *low < 1 || *high > 65535 || *low > *high) {
+    return Err(fmt::format("--service-node-port-range: \"{}\" is not of the form LOW-HIGH", text));
+  }
+  return Unit{};
+}
+
+Result<Cidr, std::string> flag_cidr(std::string_view flag, const std::string& text) {
+  auto cidr = Cidr::parse(text);
+  if (!cidr) return Err(fmt::format("--{}: {}", flag, cidr.error()));
+  return *cidr;
+}
+
+bool overlap(const Cidr& a, const Cidr& b) {
+  const int bits = std::min(a.bits, b.bits);
+  const uint32_t mask = bits == 0 ? 0 : ~uint32_t{0} << (32 - bits);
+  return (a.base & mask) == (b.base & mask);
+}
+
+std::string host_name() {
+  char name[256] = {};
+  gethostname(name, sizeof name - 1);
+  return to_lower(name);
+}
+
+Result<std::string, std::string> advertise_address(const ServerConfig& config) {
+  if (!config.advertise_address.empty()) {
+    if (!is_ipv4(config.advertise_address)) {
+      return Err(fmt::format("--advertise-address: \"{}\" is not an IPv4 address",
+                             config.advertise_address));
+    }
+    return config.advertise_address;
+  }
+  if (config.bind_address != "0.0.0.0") return config.bind_address;
+  return net::default_ipv4_address().value_or("127.0.0.1");
+}
+
+}  // namespace
+
+Result<Cidr, std::string> Cidr::parse(const std::string& text) {
+  const size_t slash = text.find('/');
+  const auto bits = slash == std::string::npos ? std::nullopt : parse_int(text.substr(slash + 1));
+  in_addr address{};
+  if (!bits || *bits < 0 || *bits > 32 ||
+      inet_pton(AF_INET, text.substr(0, slash).c_str(), &address) != 1) {
+    return Err(fmt::format("\"{}\" is not an IPv4 CIDR like 10.42.0.0/16", text));
+  }
+  Cidr cidr{ntohl(address.s_addr), static_cast<int>(*bits)};
+  const uint32_t mask = cidr.bits == 0 ? 0 : ~uint32_t{0} << (32 - cidr.bits);
+  if ((cidr.base & ~mask) != 0) {
+    return Err(fmt::format("\"{}\" has bits set after its prefix", text));
+  }
+  return cidr;
+}
+
+std::string Cidr::address(uint32_t index) const {
+  const in_addr address{htonl(base + index)};
+  char text[INET_ADDRSTRLEN] = {};
+  inet_ntop(AF_INET, &address, text, sizeof text);
+  return text;
+}
+
+Result<Settings, std::string> make_settings(const ServerConfig& config) {
+  Settings settings;
+  if (config.data_dir.empty()) return Err(std::string("--data-dir: must not be empty"));
+  if (!is_ipv4(config.bind_address)) {
+    return Err(fmt::format("--bind-address: \"{}\" is not an IPv4 address", config.bind_address));
+  }
+  settings.directory = config.data_dir + "/server";
+  ORCH_TRY(settings.kubeconfig_mode, parse_mode(config.write_kubeconfig_mode));
+  ORCH_CHECK(check_port_range(config.service_node_port_range));
+  ORCH_TRY(const Cidr pods, flag_cidr("cluster-cidr", config.cluster_cidr));
+  ORCH_TRY(const Cidr services, flag_cidr("service-cidr", config.service_cidr));
+  if (services.bits > 28 || services.bits < 8) {
+    return Err(std::string("--service-cidr: its prefix must be between /8 and /28"));
+  }
+  if (pods.bits > 24) return Err(std::string("--cluster-cidr: its prefix must be /24 or shorter"));
+  if (overlap(pods, services)) {
+    return Err(std::string("--cluster-cidr and --service-cidr must not overlap"));
+  }
+  settings.kubernetes_ip = services.address(1);
+  settings.cluster_dns = config.cluster_dns.empty() ? services.address(10) : config.cluster_dns;
+  if (!is_ipv4(settings.cluster_dns)) {
+    return Err(fmt::format("--cluster-dns: \"{}\" is not an IPv4 address", settings.cluster_dns));
+  }
+  ORCH_TRY(settings.advertise_address, advertise_address(config));
+  settings.local_url_host = config.bind_address == "0.0.0.0" ? "127.0.0.1" : config.bind_address;
+
+  settings.certificate_dns_names = {"kubernetes",
+                                    "kubernetes.default",
+                                    "kubernetes.default.svc",
+                                    "kubernetes.default.svc." + config.cluster_domain,
+                                    "localhost",
+                                    config.node_name.empty() ? host_name() : config.node_name};
+  settings.certificate_ips = {"127.0.0.1", settings.advertise_address, settings.kubernetes_ip};
+  if (config.bind_address != "0.0.0.0") settings.certificate_ips.push_back(config.bind_address);
+  for (const auto& san : config.tls_san) {
+    (is_ipv4(san) ? settings.certificate_ips : settings.certificate_dns_names).push_back(san);
+  }
+  return settings;
+}
+
+}  // namespace orch::server

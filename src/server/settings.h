@@ -1,0 +1,35 @@
+// ServerConfig, checked and completed: everything parsed once, defaults filled in. Pure but for
+// asking the machine for its address.
+#pragma once
+
+#include <sys/types.h>
+#include <string>
+#include <vector>
+
+#include "orch/base/result.h"
+#include "orch/server/server.h"
+
+namespace orch::server {
+
+struct Settings {
+  std::string directory;          // <data-dir>/server
+  std::string advertise_address;  // an IPv4 address
+  std::string cluster_dns;        // the cluster's DNS address
+  std::string kubernetes_ip;      // first address of the service CIDR
+  std::string local_url_host;     // how this machine reaches the API: 127.0.0.1 or the bind address
+  mode_t kubeconfig_mode = 0600;
+  std::vector<std::string> certificate_dns_names, certificate_ips;
+};
+
+// Error: a sentence naming the flag.
+Result<Settings, std::string> make_settings(const ServerConfig& config);
+
+// An IPv4 network. Host order.
+struct Cidr {
+  uint32_t base = 0;
+  int bits = 0;
+  static Result<Cidr, std::string> parse(const std::string& text);
+  std::string address(uint32_t index) const;  // the index-th address, dotted
+};
+
+}  // namespace orch::server
