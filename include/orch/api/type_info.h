@@ -105,6 +105,10 @@ struct TypeInfo {
   const FieldInfo* find_number(int32_t proto_number) const;
 };
 
+// Gives every empty field below `value` its FieldInfo::default_json. Structs that are not there stay
+// so.
+void apply_static_defaults(const TypeInfo& type, void* value);
+
 // Every generated type. Sorted by package, then name.
 std::span<const TypeInfo* const> all_types();
 // nullptr if there is no such kind.
