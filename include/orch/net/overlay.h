@@ -36,8 +36,8 @@ std::string derive_vtep_mac(uint32_t node_ip, uint32_t vni);
 // What pods' links may have: parent - 50 for vxlan, else parent.
 uint32_t overlay_mtu(OverlayMode mode, uint32_t parent_mtu);
 
-// link_index fields are 0: filled in by apply(). Routes with `via_device` go over the vxlan, the
-// others over whatever link reaches the gateway.
+// link_index fields are 0: filled in by apply(). With `vxlan` set, routes go over it; else over
+// whatever link reaches the gateway.
 struct OverlayPlan {
   std::optional<VxlanSpec> vxlan;
   std::optional<Ipv4Prefix> device_address;  // pod CIDR's network address /32
