@@ -122,7 +122,9 @@ StoreResult<Unit> SqliteBackend::check_identity(bool unclean) {
   ORCH_TRY(Statement check, database_.prepare("PRAGMA quick_check(1)"));
   if (const int code = check.step(); code != SQLITE_ROW) return Err(database_.error(code));
   if (const Bytes verdict = check.blob(0); *verdict != "ok") {
-    return Err(Error{ErrorCode::kCorrupt, fmt::format("{}: {}", database_.file(), *verdict)});
+    return Err(Error{
+        ErrorCode::kCorrupt,
+        fmt::format("{}: {}; the file is damaged, restore a backup", database_.file(), *verdict)});
   }
   return Unit{};
 }
