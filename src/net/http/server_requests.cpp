@@ -13,6 +13,7 @@ namespace {
 
 constexpr int kRequestsPerTurn = 64;
 constexpr Millis kLingerTime{2000};
+constexpr Millis kLingerTimeStopping{100};
 constexpr Seconds kExtraReaderIdle{10};
 constexpr Millis kReaderStall{50};
 constexpr size_t kLingerBytesMax = 64u << 20;
@@ -150,6 +151,10 @@ bool ServerCore::read_more(Connection* c) {
 bool ServerCore::on_head(Connection* c) {
   // Some clients end a body with a stray line (RFC 9112 2.2).
   if (c->scanned == 0 && c->in.starts_with("\r\n")) c->in.erase(0, 2);
+  // No method starts like this: a TLS hello or another protocol, which would wait for us.
+  if (!c->in.empty() && c->in[0] != '\r' && !is_token({c->in.data(), 1})) {
+    return refuse(c, 400, "malformed request line");
+  }
   size_t end = find_head_end(c->in, c->scanned);
   if (std::min(end, c->in.size()) > options_.header_bytes_max) {
     return refuse(c, 431, "request header too large");
@@ -400,7 +405,7 @@ bool ServerCore::on_linger(Connection* c) {
     c->lingered_bytes = 1;
     c->idle = false;
     c->channel.end_write();
-    set_deadline(c, kLingerTime);
+    set_deadline(c, stopping_ ? kLingerTimeStopping : kLingerTime);
   }
   while (true) {
     ssize_t got = ::recv(c->channel.fd(), read_buffer(), kReadBytes, 0);

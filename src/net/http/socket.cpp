@@ -135,6 +135,11 @@ void Socket::close() {
   if (!closed_.exchange(true)) channel_.shutdown();
 }
 
+void Socket::unread(std::string bytes) {
+  std::lock_guard lock(mutex_);
+  first_.insert(0, bytes);
+}
+
 bool Socket::idle_and_open() {
   std::lock_guard lock(mutex_);
   if (closed() || !first_.empty() || channel_.buffered()) return false;

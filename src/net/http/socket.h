@@ -31,6 +31,7 @@ class Socket {
   bool closed() const { return closed_.load(); }
   // Nothing to read and not ended: an idle kept-alive connection may be used again.
   bool idle_and_open();
+  void unread(std::string bytes);  // to be read again, first
   SSL* ssl() const { return channel_.ssl(); }
 
  private:
