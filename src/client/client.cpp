@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "client/json_scan.h"
+#include "orch/client/json_scan.h"
 
 namespace orch::client {
 namespace {

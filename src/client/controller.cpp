@@ -59,7 +59,8 @@ struct Controller::Impl : std::enable_shared_from_this<Impl> {
                                     "How long in seconds processing an item takes",
                                     "name=\"" + spec_.name + "\"")) {
     for (unsigned i = 0; i < std::max(1u, spec_.strands); ++i) {
-      idle_.push_back(context_.env.executor.make_strand(spec_.name));
+      workers_.push_back(context_.env.executor.make_strand(spec_.name));
+      idle_.push_back(i);
     }
     timers_ = context_.env.executor.make_strand(spec_.name + "/timers");
   }
@@ -116,28 +117,27 @@ struct Controller::Impl : std::enable_shared_from_this<Impl> {
     std::lock_guard lock(mutex_);
     if (stopped_ || !reconciler_ || unsynced_ > 0) return;
     for (size_t waiting = queue_.size(); waiting > 0 && !idle_.empty(); --waiting) {
-      auto strand = std::move(idle_.back());
+      const size_t worker = idle_.back();
       idle_.pop_back();
-      post_work(std::move(strand));
+      post_work(worker);
     }
   }
 
-  void post_work(std::shared_ptr<Strand> strand) {
-    Strand& target = *strand;
-    target.post([weak = weak_from_this(), strand = std::move(strand)]() mutable {
-      if (auto self = weak.lock()) self->work(std::move(strand));
+  void post_work(size_t worker) {
+    workers_[worker]->post([weak = weak_from_this(), worker] {
+      if (auto self = weak.lock()) self->work(worker);
     });
   }
 
   // One key, then back through the pool: controllers take turns.
-  void work(std::shared_ptr<Strand> strand) {
+  void work(size_t worker) {
     std::optional<api::ObjectKey> key;
     {
       std::lock_guard lock(mutex_);
       if (stopped_) return;
       key = queue_.take();
       if (!key) {
-        idle_.push_back(std::move(strand));
+        idle_.push_back(worker);
         return;
       }
       running_.insert(std::this_thread::get_id());
@@ -152,7 +152,7 @@ struct Controller::Impl : std::enable_shared_from_this<Impl> {
       }
     }
     queue_.done(*key);
-    post_work(std::move(strand));
+    post_work(worker);
   }
 
   void run_one(const api::ObjectKey& key) {
@@ -236,6 +236,7 @@ struct Controller::Impl : std::enable_shared_from_this<Impl> {
   WorkQueue queue_;
   metrics::Counter& retries_;
   metrics::Histogram& seconds_;
+  std::vector<std::shared_ptr<Strand>> workers_;
   std::shared_ptr<Strand> timers_;
   std::atomic<bool> stopped_{false};
 
@@ -243,7 +244,7 @@ struct Controller::Impl : std::enable_shared_from_this<Impl> {
   std::condition_variable finished_;
   std::unique_ptr<Reconciler> reconciler_;
   size_t unsynced_ = 0;
-  std::vector<std::shared_ptr<Strand>> idle_;
+  std::vector<size_t> idle_;  // positions in workers_
   std::multiset<std::thread::id> running_;
   std::map<api::ObjectKey, unsigned> failures_;
   std::map<api::ObjectKey, Delayed> delayed_;

@@ -8,7 +8,7 @@
 #include <mutex>
 
 #include "client/event_correlator.h"
-#include "client/json_scan.h"
+#include "orch/client/json_scan.h"
 #include "orch/api/corev1.h"
 #include "orch/base/log.h"
 

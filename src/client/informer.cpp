@@ -6,7 +6,7 @@
 #include <optional>
 #include <thread>
 
-#include "client/json_scan.h"
+#include "orch/client/json_scan.h"
 #include "client/object_store.h"
 #include "orch/base/log.h"
 

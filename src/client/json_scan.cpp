@@ -1,4 +1,4 @@
-#include "client/json_scan.h"
+#include "orch/client/json_scan.h"
 
 #include <fmt/format.h>
 

@@ -7,7 +7,7 @@
 #include <mutex>
 #include <optional>
 
-#include "client/json_scan.h"
+#include "orch/client/json_scan.h"
 #include "orch/base/strings.h"
 
 namespace orch::client {

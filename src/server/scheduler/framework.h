@@ -107,7 +107,7 @@ class Filter : public virtual Plugin {
 
 struct PostFilterResult {
   Status status;
-  std::string nominated_node;       // on success
+  std::string nominated_node;       // what the pod's nomination is to be; "" = none
   std::vector<PodInfoPtr> victims;  // to delete
 };
 class PostFilter : public virtual Plugin {

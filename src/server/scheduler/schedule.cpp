@@ -65,10 +65,8 @@ void refuse(const Framework& framework, const Snapshot& snapshot, const PodInfo&
   PostFilterResult other =
       framework.run_post_filter(decision.state, pod, snapshot, decision.diagnosis, random);
   decision.diagnosis.post_filter_message = other.status.message();
-  if (other.status.ok()) {
-    decision.nominated_node = std::move(other.nominated_node);
-    decision.victims = std::move(other.victims);
-  }
+  decision.nominated_node = std::move(other.nominated_node);
+  decision.victims = std::move(other.victims);
   decision.status = Status::unschedulable(decision.diagnosis.message());
 }
 

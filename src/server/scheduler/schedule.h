@@ -14,7 +14,8 @@ struct Decision {
   std::string node;     // set when status.ok()
   CycleState state;     // for Reserve and Bind
   Diagnosis diagnosis;  // why not, when status.rejected(); its message() is for users
-  // Preemption: delete these, then the pod fits on nominated_node.
+  // When refused: the pod's nomination from now on ("" = none), and the pods to delete so that it
+  // fits there.
   std::string nominated_node;
   std::vector<PodInfoPtr> victims;
   size_t evaluated = 0, feasible = 0;

@@ -108,6 +108,7 @@ class DefaultPreemption final : public PostFilter {
     PostFilterResult out;
     if (auto why = why_not_eligible(pod, snapshot, diagnosis); !why.empty()) {
       out.status = Status::unschedulable("preemption: " + why);
+      out.nominated_node = pod.pod->status.nominatedNodeName;
       return out;
     }
     Diagnosis trial;

@@ -1,0 +1,86 @@
+// The pods that wait for a node. Three places: active (to be tried next: priority, then age),
+// back-off (tried before, wait 1 s to 10 s), unschedulable (wait for a cluster event that may help,
+// at most five minutes). Not thread-safe: the scheduler's mutex guards it. Time is passed in.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "orch/base/clock.h"
+#include "server/scheduler/framework.h"
+
+namespace orch::server::scheduler {
+
+struct QueuedPod {
+  PodInfoPtr pod;
+  int attempts = 0;
+  MonoTime added{};  // when it came to where it is; orders equals and counts back-off
+  MonoTime first_seen{};
+  std::set<std::string> rejected_by;  // plugins; empty = the scheduler failed, not the cluster
+};
+
+class Queue {
+ public:
+  // Could this event help this pod? Asked for unschedulable pods only.
+  using Hint = std::function<bool(const ClusterEvent&, const QueuedPod&)>;
+  explicit Queue(Hint hint) : hint_(std::move(hint)) {}
+
+  // A new pod, or a new version of one that waits. Changes that may help wake it. Pods with
+  // scheduling gates are kept apart until these are gone.
+  void put(const PodInfoPtr& pod, MonoTime now);
+  void remove(const std::string& uid);
+  bool contains(const std::string& uid) const;  // waits here
+  bool in_flight(const std::string& uid) const { return in_flight_.contains(uid); }
+
+  // The next pod to try; it is "in flight" until one of the three below.
+  std::optional<QueuedPod> pop();
+  void done(const std::string& uid);
+  // Tried in vain. Events that came meanwhile count.
+  void put_back(QueuedPod pod, MonoTime now);
+
+  void on_event(const ClusterEvent& event, MonoTime now);
+  // Moves what is due out of back-off, and what waited too long out of unschedulable.
+  void flush(MonoTime now);
+  // When flush() has something to do next; nullopt = never.
+  std::optional<MonoTime> next_due() const;
+
+  size_t active() const { return active_.size(); }
+  size_t backing_off() const { return backoff_.size(); }
+  size_t unschedulable() const { return unschedulable_.size(); }
+  size_t gated() const { return gated_.size(); }
+
+  static Micros backoff_of(int attempts);
+
+ private:
+  enum class Place { kActive, kBackoff, kUnschedulable, kGated };
+  struct ActiveLess {
+    bool operator()(const QueuedPod* a, const QueuedPod* b) const;
+  };
+  struct Slot {
+    QueuedPod pod;
+    Place place;
+    MonoTime due{};  // of back-off and unschedulable
+  };
+  void insert(QueuedPod pod, Place place, MonoTime now);
+  void take_out(Slot& slot);
+  void move(Slot& slot, Place place, MonoTime now);
+  void wake(Slot& slot, MonoTime now);  // to back-off, or active if that is over
+
+  Hint hint_;
+  std::map<std::string, Slot> slots_;  // by uid; nodes are stable
+  std::set<const QueuedPod*, ActiveLess> active_;
+  std::set<std::pair<MonoTime, std::string>> backoff_, unschedulable_;
+  std::set<std::string> gated_;
+  struct InFlight {
+    std::vector<ClusterEvent> events;
+    PodInfoPtr updated;  // a newer version came
+    bool removed = false;
+  };
+  std::map<std::string, InFlight> in_flight_;
+};
+
+}  // namespace orch::server::scheduler

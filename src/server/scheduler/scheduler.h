@@ -1,0 +1,31 @@
+// The scheduler: finds nodes for pods that have none (spec.schedulerName "default-scheduler") and
+// binds them. One scheduling cycle at a time on a strand, in memory, ending in "assumed"; bindings
+// and status writes run beside it, several at once. Reads informers, writes through the client.
+#pragma once
+
+#include <memory>
+
+#include "orch/base/env.h"
+#include "orch/client/client.h"
+#include "orch/client/events.h"
+#include "orch/client/informer.h"
+
+namespace orch::server::scheduler {
+
+class Scheduler {
+ public:
+  // All must outlive stop(). The recorder's component should be "default-scheduler".
+  Scheduler(Env& env, const client::Client& client, client::InformerSet& informers,
+            client::EventRecorder& events);
+  ~Scheduler();
+  // Begins once its informers are synced. Once only.
+  void start();
+  // Waits for the cycle and the bindings under way. Idempotent.
+  void stop();
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace orch::server::scheduler
