@@ -1,0 +1,202 @@
+// Deployment: the shell. Reads caches, runs the plan, writes.
+#include "server/controllers/deployment.h"
+
+#include <fmt/format.h>
+
+#include "orch/api/selector.h"
+#include "orch/base/strings.h"
+#include "server/controllers/pods.h"
+#include "server/controllers/specs.h"
+
+namespace orch::server {
+namespace {
+
+using namespace api;
+using appsv1::Deployment;
+using appsv1::ReplicaSet;
+using corev1::Pod;
+using Outcome = Result<Unit, client::ReconcileError>;
+
+class DeploymentReconciler final : public client::Reconciler {
+ public:
+  explicit DeploymentReconciler(client::ControllerContext& context)
+      : context_(context),
+        deployments_(context.informers.lister<Deployment>()),
+        sets_(context.informers.lister<ReplicaSet>()),
+        pods_(context.informers.lister<Pod>()) {}
+
+  client::ReconcileResult reconcile(const ObjectKey& key) override {
+    auto deployment = deployments_.get(key.namespace_, key.name);
+    if (!deployment) return client::done();
+    ORCH_TRY(auto sets, claim(*deployment));
+    DeploymentInput input{*deployment, std::move(sets), {}, context_.env.clock.now()};
+    for (const auto& set : input.sets) {
+      bool running = false;
+      for (const auto& pod : pods_.by_index("owner", set->metadata.uid)) {
+        running = running || !is_terminal(*pod);
+      }
+      input.has_running_pods[set->metadata.uid] = running;
+    }
+    const DeploymentPlan plan = plan_deployment(input);
+    ORCH_CHECK(run(*deployment, plan));
+    if (plan.look_again) return client::requeue_after(*plan.look_again);
+    return client::done();
+  }
+
+ private:
+  Result<std::vector<ReplicaSetPtr>, client::ReconcileError> claim(const Deployment& deployment) {
+    auto selector = deployment.spec.selector
+                        ? LabelSelector::from(*deployment.spec.selector)
+                        : Result<LabelSelector, std::string>(LabelSelector::nothing());
+    if (!selector) return Err(client::ReconcileError("spec.selector: " + selector.error(), true));
+    std::vector<ReplicaSetPtr> claimed;
+    for (const auto& set : sets_.list(deployment.metadata.namespace_)) {
+      const auto* controller = controller_of(*set);
+      const bool matches = selector->matches(set->metadata.labels);
+      std::string patch;
+      if (controller == nullptr && matches && !set->metadata.deletionTimestamp &&
+          !deployment.metadata.deletionTimestamp) {
+        patch = adopt_patch(*set, deployment);
+      } else if (controller == nullptr || controller->uid != deployment.metadata.uid) {
+        continue;
+      } else if (!matches && !deployment.metadata.deletionTimestamp) {
+        patch = release_patch(*set, deployment);
+      }
+      if (!patch.empty()) {
+        auto patched = context_.client.patch<ReplicaSet>(
+            set->metadata.namespace_, set->metadata.name, PatchType::kMerge, std::move(patch));
+        if (!patched && !patched.error().is("NotFound")) return Err(patched.error());
+      }
+      if (matches) claimed.push_back(set);
+    }
+    return claimed;
+  }
+
+  Outcome run(const Deployment& deployment, const DeploymentPlan& plan) {
+    std::optional<int32_t> collisions = plan.status.collisionCount;
+    if (plan.create) ORCH_CHECK(create(deployment, *plan.create, collisions));
+    for (const auto& set : plan.update) {
+      // A scale step of the same set carries these changes itself.
+      const bool scaled = std::any_of(
+          plan.scale.begin(), plan.scale.end(),
+          [&](const ScaleStep& step) { return step.set->metadata.uid == set.metadata.uid; });
+      if (scaled) continue;
+      auto updated = context_.client.update(set);
+      if (!updated) return Err(updated.error());
+    }
+    for (const auto& step : plan.scale) ORCH_CHECK(scale(deployment, step, plan));
+    for (const auto& set : plan.cleanup) {
+      client::DeleteOptions options;
+      options.uid = set->metadata.uid;
+      auto removed =
+          context_.client.remove<ReplicaSet>(set->metadata.namespace_, set->metadata.name, options);
+      if (!removed && !removed.error().is("NotFound")) return Err(removed.error());
+    }
+    return write_deployment(deployment, plan, collisions);
+  }
+
+  // A set of that name with another template is a hash collision: counted, so that the next hash
+  // differs.
+  Outcome create(const Deployment& deployment, const ReplicaSet& set,
+                 std::optional<int32_t>& collisions) {
+    auto created = context_.client.create(set);
+    const auto subject = client::subject_of(deployment);
+    if (created) {
+      context_.events.record(subject, "Normal", "ScalingReplicaSet",
+                             fmt::format("Scaled up replica set {} from 0 to {}", set.metadata.name,
+                                         set.spec.replicas.value_or(0)));
+      return Unit{};
+    }
+    if (!created.error().is("AlreadyExists")) {
+      context_.events.record(subject, "Warning", "ReplicaSetCreateError",
+                             fmt::format("Failed to create new replica set \"{}\": {}",
+                                         set.metadata.name, created.error().message));
+      return Err(created.error());
+    }
+    auto existing = context_.client.get<ReplicaSet>(set.metadata.namespace_, set.metadata.name);
+    if (!existing) return Err(existing.error());
+    const bool ours = is_controlled_by(*existing, deployment);
+    auto shared = std::make_shared<const ReplicaSet>(std::move(*existing));
+    if (ours && find_new_set(deployment, {shared})) return Unit{};  // the cache lags behind
+    collisions = collisions.value_or(0) + 1;
+    return Unit{};
+  }
+
+  Outcome scale(const Deployment& deployment, const ScaleStep& step, const DeploymentPlan& plan) {
+    ReplicaSet changed = *step.set;
+    for (const auto& set : plan.update) {
+      if (set.metadata.uid == changed.metadata.uid) changed = set;
+    }
+    const int32_t before = changed.spec.replicas.value_or(1);
+    changed.spec.replicas = step.replicas;
+    changed.metadata.annotations[kDesiredReplicas] =
+        std::to_string(deployment.spec.replicas.value_or(1));
+    changed.metadata.annotations[kMaxReplicas] = std::to_string(
+        deployment.spec.replicas.value_or(1) +
+        (deployment.spec.replicas.value_or(1) > 0 ? rolling_limits(deployment).surge : 0));
+    auto updated = context_.client.update(changed);
+    if (!updated) return Err(updated.error());
+    if (!step.annotate_only) {
+      context_.events.record(
+          client::subject_of(deployment), "Normal", "ScalingReplicaSet",
+          fmt::format("Scaled {} replica set {} from {} to {}", step.up ? "up" : "down",
+                      changed.metadata.name, before, step.replicas));
+    }
+    return Unit{};
+  }
+
+  Outcome write_deployment(const Deployment& deployment, const DeploymentPlan& plan,
+                           std::optional<int32_t> collisions) {
+    Deployment changed = deployment;
+    if (plan.revision) {
+      changed.metadata.annotations[kRevision] = *plan.revision;
+      auto updated = context_.client.update(changed);
+      if (!updated) return Err(updated.error());
+      changed = std::move(*updated);
+    }
+    changed.status = plan.status;
+    changed.status.collisionCount = collisions;
+    if (equal(changed.status, deployment.status)) return Unit{};
+    auto written = context_.client.update_status(changed);
+    if (!written && !written.error().is("NotFound")) return Err(written.error());
+    return Unit{};
+  }
+
+  client::ControllerContext context_;
+  client::Lister<Deployment> deployments_;
+  client::Lister<ReplicaSet> sets_;
+  client::Lister<Pod> pods_;
+};
+
+// A deleted pod matters to a Deployment that waits for its old pods (Recreate).
+client::Watch watch_pods(client::ControllerContext& context) {
+  auto sets = context.informers.lister<ReplicaSet>();
+  return {&resource_of<Pod>(), [sets](const ObjectPtr& old, const ObjectPtr& now) {
+            std::vector<ObjectKey> keys;
+            if (now) return keys;
+            const auto* owner = controller_of(*old);
+            if (owner == nullptr || owner->kind != "ReplicaSet") return keys;
+            auto set = sets.get(old->metadata.namespace_, owner->name);
+            const auto* deployment = set ? controller_of(*set) : nullptr;
+            if (deployment != nullptr && deployment->kind == "Deployment") {
+              keys.push_back({old->metadata.namespace_, deployment->name});
+            }
+            return keys;
+          }};
+}
+
+}  // namespace
+
+client::ControllerSpec deployment_controller(client::ControllerContext& context,
+                                             const ControllersConfig&) {
+  return {.name = "deployment-controller",
+          .watches = {client::primary<Deployment>(), client::owned<ReplicaSet, Deployment>(),
+                      watch_pods(context)},
+          .strands = 2,
+          .make = [](client::ControllerContext& c) -> std::unique_ptr<client::Reconciler> {
+            return std::make_unique<DeploymentReconciler>(c);
+          },
+          .initial_keys = {}};
+}
+
+}  // namespace orch::server
