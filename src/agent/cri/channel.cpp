@@ -61,7 +61,7 @@ class GrpcChannel final : public Channel {
     grpc::ResourceQuota quota("cri");
     quota.SetMaxThreads(2);
     args.SetResourceQuota(quota);
-    std::string target = endpoint.starts_with("unix:") ? endpoint : "unix://" + endpoint;
+    std::string target = endpoint.starts_with("/") ? "unix://" + endpoint : endpoint;
     auto channel = grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), args);
     stub_ = std::make_unique<grpc::GenericStub>(channel);
     thread_ = std::thread([this] { run(); });
@@ -77,10 +77,9 @@ class GrpcChannel final : public Channel {
     thread_.join();
   }
 
-  void call(const char* method, const google::protobuf::MessageLite& request, Millis timeout,
-            Answer answer) override {
-    std::string bytes = request.SerializeAsString();
-    grpc::Slice slice(bytes);
+  void call_bytes(const char* method, const std::string& request, Millis timeout,
+                  Answer answer) override {
+    grpc::Slice slice(request);
     auto call = std::make_unique<Call>();
     call->answer = std::move(answer);
     call->context.set_deadline(std::chrono::system_clock::now() + timeout);
@@ -131,6 +130,11 @@ class GrpcChannel final : public Channel {
 };
 
 }  // namespace
+
+void Channel::call(const char* method, const google::protobuf::MessageLite& request, Millis timeout,
+                   Answer answer) {
+  call_bytes(method, request.SerializeAsString(), timeout, std::move(answer));
+}
 
 std::unique_ptr<Channel> Channel::create(const std::string& endpoint) {
   return std::make_unique<GrpcChannel>(endpoint);
