@@ -1,0 +1,35 @@
+// Which pods stand behind a Service: the pure core of the EndpointSlice and Endpoints controllers.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "orch/api/corev1.h"
+#include "orch/api/discoveryv1.h"
+
+namespace orch::server {
+
+using PodPtr = std::shared_ptr<const api::corev1::Pod>;
+
+inline constexpr size_t kEndpointsPerSlice = 100;
+
+// The slices a Service should have, in order; named deterministically, so that a cache that lags
+// leads to AlreadyExists and not to a second slice. Pods are those the selector matches.
+// `node_zone` gives a node's zone label, "" = none.
+std::vector<api::discoveryv1::EndpointSlice> plan_slices(
+    const api::corev1::Service& service, const std::vector<PodPtr>& pods,
+    const std::function<std::string(const std::string& node)>& node_zone);
+
+// The Endpoints object of the same; at most 1,000 addresses, as upstream.
+api::corev1::Endpoints plan_endpoints(const api::corev1::Service& service,
+                                      const std::vector<PodPtr>& pods);
+
+// The container port a Service port leads to in this pod; nullopt if it names none there.
+std::optional<int32_t> find_port(const api::corev1::Pod& pod, const api::corev1::ServicePort& port);
+// Whether the pod is listed at all, and whether as ready.
+bool should_be_listed(const api::corev1::Pod& pod, bool include_terminating);
+
+}  // namespace orch::server
