@@ -1,0 +1,85 @@
+// Node IPAM: every node gets a /24 of the cluster CIDR for its pods.
+#include <arpa/inet.h>
+#include <fmt/format.h>
+
+#include <set>
+
+#include "orch/api/corev1.h"
+#include "server/controllers/specs.h"
+#include "server/settings.h"
+
+namespace orch::server {
+namespace {
+
+using namespace api;
+using corev1::Node;
+
+constexpr int kNodeBits = 24;
+
+// The first free block; nullopt when all are taken. Pure.
+std::optional<std::string> next_block(const Cidr& cluster, const std::set<std::string>& taken) {
+  const uint32_t size = uint32_t{1} << (32 - kNodeBits);
+  const uint32_t blocks = uint32_t{1} << (kNodeBits - cluster.bits);
+  for (uint32_t i = 0; i < blocks; ++i) {
+    std::string block = fmt::format("{}/{}", cluster.address(i * size), kNodeBits);
+    if (taken.count(block) == 0) return block;
+  }
+  return std::nullopt;
+}
+
+class NodeIpamReconciler final : public client::Reconciler {
+ public:
+  NodeIpamReconciler(client::ControllerContext& context, Cidr cluster)
+      : context_(context), cluster_(cluster), nodes_(context.informers.lister<Node>()) {}
+
+  client::ReconcileResult reconcile(const ObjectKey& key) override {
+    auto node = nodes_.get("", key.name);
+    if (!node || !node->spec.podCIDR.empty()) return client::done();
+    // The cache may not show yet what was given out a moment ago.
+    std::erase_if(given_, [this](const auto& entry) {
+      auto known = nodes_.get("", entry.first);
+      return known && known->spec.podCIDR == entry.second;
+    });
+    std::set<std::string> taken;
+    for (const auto& other : nodes_.list()) taken.insert(other->spec.podCIDR);
+    for (const auto& [name, block] : given_) taken.insert(block);
+    if (given_.count(key.name) != 0) return client::done();
+    auto block = next_block(cluster_, taken);
+    if (!block) {
+      context_.events.record(client::subject_of(*node), "Normal", "CIDRNotAvailable",
+                             fmt::format("Node {} status is now: CIDRNotAvailable", key.name));
+      return Err(client::ReconcileError("no block of the cluster CIDR is left"));
+    }
+    auto patched = context_.client.patch<Node>(
+        "", key.name, PatchType::kMerge,
+        fmt::format(R"({{"spec":{{"podCIDR":"{0}","podCIDRs":["{0}"]}}}})", *block));
+    if (!patched) {
+      if (patched.error().is("NotFound")) return client::done();
+      return Err(client::ReconcileError(patched.error()));
+    }
+    given_[key.name] = *block;
+    return client::done();
+  }
+
+ private:
+  client::ControllerContext context_;
+  Cidr cluster_;
+  client::Lister<Node> nodes_;
+  std::map<std::string, std::string> given_;  // one strand, no lock
+};
+
+}  // namespace
+
+client::ControllerSpec node_ipam_controller(client::ControllerContext&,
+                                            const ControllersConfig& config) {
+  const Cidr cluster = Cidr::parse(config.cluster_cidr).value_or(Cidr{});
+  return {.name = "node-ipam-controller",
+          .watches = {client::primary<Node>()},
+          .strands = 1,
+          .make = [cluster](client::ControllerContext& c) -> std::unique_ptr<client::Reconciler> {
+            return std::make_unique<NodeIpamReconciler>(c, cluster);
+          },
+          .initial_keys = {}};
+}
+
+}  // namespace orch::server

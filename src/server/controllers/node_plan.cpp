@@ -1,0 +1,130 @@
+#include <algorithm>
+
+#include "server/controllers/node_lifecycle.h"
+
+namespace orch::server {
+
+using namespace api;
+using corev1::Node;
+using corev1::NodeCondition;
+using corev1::Taint;
+
+namespace {
+
+const NodeCondition* find(const Node& node, std::string_view type) {
+  for (const auto& condition : node.status.conditions) {
+    if (condition.type == type) return &condition;
+  }
+  return nullptr;
+}
+
+struct Managed {
+  const char* key;
+  const char* effect;
+};
+constexpr Managed kManaged[] = {
+    {kNotReadyTaint, "NoSchedule"},
+    {kUnreachableTaint, "NoSchedule"},
+    {"node.kubernetes.io/memory-pressure", "NoSchedule"},
+    {"node.kubernetes.io/disk-pressure", "NoSchedule"},
+    {"node.kubernetes.io/pid-pressure", "NoSchedule"},
+    {"node.kubernetes.io/network-unavailable", "NoSchedule"},
+    {"node.kubernetes.io/unschedulable", "NoSchedule"},
+    {kNotReadyTaint, "NoExecute"},
+    {kUnreachableTaint, "NoExecute"},
+};
+
+bool wants(const Node& node, const Managed& taint) {
+  const std::string_view key = taint.key;
+  const auto is = [&node](std::string_view type, std::string_view status) {
+    const auto* condition = find(node, type);
+    return condition != nullptr && condition->status == status;
+  };
+  if (key == kUnreachableTaint) return is("Ready", "Unknown");
+  if (key == kNotReadyTaint) {
+    // A node that never reported is not ready; it has no pods that would have to go.
+    const bool silent = find(node, "Ready") == nullptr && taint.effect == std::string("NoSchedule");
+    return silent || is("Ready", "False");
+  }
+  if (key == "node.kubernetes.io/memory-pressure") return is("MemoryPressure", "True");
+  if (key == "node.kubernetes.io/disk-pressure") return is("DiskPressure", "True");
+  if (key == "node.kubernetes.io/pid-pressure") return is("PIDPressure", "True");
+  if (key == "node.kubernetes.io/network-unavailable") return is("NetworkUnavailable", "True");
+  return node.spec.unschedulable;
+}
+
+}  // namespace
+
+std::vector<NodeCondition> unknown_conditions(const Node& node, WallTime now) {
+  auto conditions = node.status.conditions;
+  for (const char* type : {"Ready", "MemoryPressure", "DiskPressure", "PIDPressure"}) {
+    auto it = std::find_if(conditions.begin(), conditions.end(),
+                           [type](const auto& c) { return c.type == type; });
+    if (it == conditions.end()) {
+      NodeCondition condition;
+      condition.type = type;
+      condition.status = "Unknown";
+      condition.reason = "NodeStatusNeverUpdated";
+      condition.message = "Kubelet never posted node status.";
+      condition.lastHeartbeatTime = node.metadata.creationTimestamp;
+      condition.lastTransitionTime = Time(now);
+      conditions.push_back(std::move(condition));
+    } else if (it->status != "Unknown") {
+      it->status = "Unknown";
+      it->reason = "NodeStatusUnknown";
+      it->message = "Kubelet stopped posting node status.";
+      it->lastTransitionTime = Time(now);
+    }
+  }
+  return conditions;
+}
+
+std::vector<Taint> plan_taints(const Node& node, WallTime now) {
+  std::vector<Taint> taints = node.spec.taints;
+  for (const Managed& managed : kManaged) {
+    const auto it = std::find_if(taints.begin(), taints.end(), [&](const Taint& taint) {
+      return taint.key == managed.key && taint.effect == managed.effect;
+    });
+    const bool wanted = wants(node, managed);
+    if (!wanted && it != taints.end()) taints.erase(it);
+    if (wanted && it == taints.end()) {
+      Taint taint;
+      taint.key = managed.key;
+      taint.effect = managed.effect;
+      taint.timeAdded = Time(now);
+      taints.push_back(std::move(taint));
+    }
+  }
+  return taints;
+}
+
+bool tolerates(const corev1::Toleration& toleration, const Taint& taint) {
+  if (!toleration.effect.empty() && toleration.effect != taint.effect) return false;
+  if (!toleration.key.empty() && toleration.key != taint.key) return false;
+  if (toleration.operator_ == "Exists") return true;
+  return (toleration.operator_.empty() || toleration.operator_ == "Equal") &&
+         toleration.value == taint.value && !toleration.key.empty();
+}
+
+std::optional<WallTime> eviction_time(const corev1::Pod& pod, const std::vector<Taint>& taints,
+                                      WallTime now) {
+  std::optional<WallTime> soonest;
+  for (const auto& taint : taints) {
+    if (taint.effect != "NoExecute") continue;
+    const WallTime since = taint.timeAdded && *taint.timeAdded ? taint.timeAdded->wall() : now;
+    bool tolerated = false;
+    std::optional<WallTime> until;
+    for (const auto& toleration : pod.spec.tolerations) {
+      if (!tolerates(toleration, taint)) continue;
+      tolerated = true;
+      if (!toleration.tolerationSeconds) continue;
+      const WallTime end = since + Seconds{std::max<int64_t>(0, *toleration.tolerationSeconds)};
+      if (!until || end < *until) until = end;
+    }
+    if (!tolerated) return now;
+    if (until && (!soonest || *until < *soonest)) soonest = until;
+  }
+  return soonest;
+}
+
+}  // namespace orch::server

@@ -1,0 +1,94 @@
+// Pod garbage collector: pods of nodes that are gone, and finished pods beyond the threshold.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "orch/api/corev1.h"
+#include "server/controllers/pods.h"
+#include "server/controllers/specs.h"
+
+namespace orch::server {
+namespace {
+
+using namespace api;
+using corev1::Node;
+using corev1::Pod;
+
+constexpr size_t kTerminatedMax = 12500;  // --terminated-pod-gc-threshold
+constexpr Seconds kPeriod{20};
+constexpr Seconds kQuarantine{40};  // a node that was just deleted may be about to come back
+const ObjectKey kEverything{"", "all"};
+
+class PodGarbageCollector final : public client::Reconciler {
+ public:
+  explicit PodGarbageCollector(client::ControllerContext& context)
+      : context_(context),
+        nodes_(context.informers.lister<Node>()),
+        pods_(context.informers.lister<Pod>()) {}
+
+  client::ReconcileResult reconcile(const ObjectKey&) override {
+    const MonoTime now = context_.env.clock.mono();
+    std::vector<std::shared_ptr<const Pod>> finished;
+    std::map<std::string, MonoTime> missing;
+    for (const auto& pod : pods_.list()) {
+      if (is_terminal(*pod) && !pod->metadata.deletionTimestamp) finished.push_back(pod);
+      const std::string& node = pod->spec.nodeName;
+      if (node.empty()) {
+        if (pod->metadata.deletionTimestamp) ORCH_CHECK(remove(*pod));
+        continue;
+      }
+      if (nodes_.get("", node)) continue;
+      auto seen = missing_.find(node);
+      missing[node] = seen == missing_.end() ? now : seen->second;
+      if (now - missing[node] >= kQuarantine) ORCH_CHECK(remove(*pod));
+    }
+    missing_ = std::move(missing);
+    ORCH_CHECK(trim(std::move(finished)));
+    return client::requeue_after(kPeriod);
+  }
+
+ private:
+  Result<Unit, client::ReconcileError> trim(std::vector<std::shared_ptr<const Pod>> finished) {
+    if (finished.size() <= kTerminatedMax) return Unit{};
+    std::sort(finished.begin(), finished.end(), [](const auto& a, const auto& b) {
+      return a->metadata.creationTimestamp.unix_seconds <
+             b->metadata.creationTimestamp.unix_seconds;
+    });
+    for (size_t i = 0; i < finished.size() - kTerminatedMax; ++i) ORCH_CHECK(remove(*finished[i]));
+    return Unit{};
+  }
+
+  // Nobody is left to confirm the end of these pods.
+  Result<Unit, client::ReconcileError> remove(const Pod& pod) {
+    client::DeleteOptions options;
+    options.uid = pod.metadata.uid;
+    options.grace_period_seconds = 0;
+    auto removed = context_.client.remove<Pod>(pod.metadata.namespace_, pod.metadata.name, options);
+    if (!removed && !removed.error().is("NotFound")) {
+      return Err(client::ReconcileError(removed.error()));
+    }
+    return Unit{};
+  }
+
+  client::ControllerContext context_;
+  client::Lister<Node> nodes_;
+  client::Lister<Pod> pods_;
+  std::map<std::string, MonoTime> missing_;  // nodes that pods name but nobody has, since when
+};
+
+}  // namespace
+
+client::ControllerSpec pod_garbage_collector(client::ControllerContext& context,
+                                             const ControllersConfig&) {
+  context.informers.get<Pod>();
+  return {.name = "pod-garbage-collector-controller",
+          .watches = {client::mapped<Node>(
+              [](const Node&) -> std::vector<ObjectKey> { return {kEverything}; })},
+          .strands = 1,
+          .make = [](client::ControllerContext& c) -> std::unique_ptr<client::Reconciler> {
+            return std::make_unique<PodGarbageCollector>(c);
+          },
+          .initial_keys = {kEverything}};
+}
+
+}  // namespace orch::server
