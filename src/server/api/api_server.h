@@ -70,8 +70,17 @@ class ApiServer {
   enum class Probe : uint8_t { kHealth, kLive, kReady };
   void add_check(Probe probe, std::string name, std::function<std::string()> check);
 
-  // Serves one authenticated and authorised request (called by src/server/http).
+  // Answers a path outside of the API (join, key sets ...): exact, or a prefix when it ends with
+  // "/". `open`: served without authentication and authorization; the handler sees call.http.
+  using PathHandler = std::function<void(Call& call, net::HttpResponse& response)>;
+  void add_path(std::string path, bool open, PathHandler handler);
+  bool is_open_path(std::string_view path) const;
+
+  // Serves one authenticated and authorised request (called by src/server/http). Failures are
+  // answers.
   void handle(Call& call, net::HttpResponse& response);
+  // The same for resource requests, failures as errors (in-process calls).
+  api::ApiResult<Unit> serve(Call& call, net::HttpResponse& response);
 
   Env& env() { return env_; }
   Registry& registry() { return *registry_; }

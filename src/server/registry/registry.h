@@ -135,7 +135,6 @@ class Registry {
   }
 
  private:
-  api::ApiResult<storage::Revision> list_revision(const ListParams& params) const;
   storage::LeaseId lease_of(const api::ResourceInfo& resource);
 
   Env& env_;

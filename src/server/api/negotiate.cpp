@@ -1,0 +1,112 @@
+#include "server/api/negotiate.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "orch/base/strings.h"
+
+namespace orch::server {
+namespace {
+
+constexpr const char* kAccepted =
+    "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+
+bool media_of(std::string_view type, api::MediaType& media) {
+  if (type == "application/json" || type == "*/*" || type == "application/*") {
+    media = api::MediaType::kJson;
+  } else if (type == "application/yaml") {
+    media = api::MediaType::kYaml;
+  } else if (type == "application/vnd.kubernetes.protobuf") {
+    media = api::MediaType::kProtobuf;
+  } else {
+    return false;
+  }
+  return true;
+}
+
+bool transform_of(const AcceptedType& accepted, bool tables, Transform& transform) {
+  if (accepted.as.empty()) return true;
+  if (!tables || accepted.group != "meta.k8s.io") return false;
+  if (accepted.version != "v1" && accepted.version != "v1beta1") return false;
+  if (accepted.as == "Table") {
+    transform = Transform::kTable;
+  } else if (accepted.as == "PartialObjectMetadata") {
+    transform = Transform::kPartialMetadata;
+  } else if (accepted.as == "PartialObjectMetadataList") {
+    transform = Transform::kPartialMetadataList;
+  } else {
+    return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+std::string_view OutputForm::content_type() const {
+  switch (media) {
+    case api::MediaType::kYaml:
+      return "application/yaml";
+    case api::MediaType::kProtobuf:
+      return "application/vnd.kubernetes.protobuf";
+    default:
+      return "application/json";
+  }
+}
+
+std::vector<AcceptedType> parse_accept(std::string_view accept) {
+  std::vector<AcceptedType> out;
+  for (const std::string& element : split(accept, ',')) {
+    AcceptedType accepted;
+    bool first = true;
+    for (const std::string& raw : split(element, ';')) {
+      const std::string part(trim(raw));
+      if (first) {
+        accepted.type = to_lower(part);
+        first = false;
+        continue;
+      }
+      const size_t equals = part.find('=');
+      if (equals == std::string::npos) continue;
+      const std::string key = to_lower(trim(part.substr(0, equals)));
+      const std::string value(trim(part.substr(equals + 1)));
+      if (key == "as") accepted.as = value;
+      if (key == "g") accepted.group = value;
+      if (key == "v") accepted.version = value;
+      if (key == "q") accepted.q = std::strtod(value.c_str(), nullptr);
+    }
+    if (!accepted.type.empty()) out.push_back(std::move(accepted));
+  }
+  std::stable_sort(out.begin(), out.end(),
+                   [](const AcceptedType& a, const AcceptedType& b) { return a.q > b.q; });
+  return out;
+}
+
+api::ApiResult<OutputForm> negotiate_output(std::string_view accept, bool tables) {
+  OutputForm form;
+  const auto candidates = parse_accept(accept);
+  if (candidates.empty()) return form;
+  for (const AcceptedType& candidate : candidates) {
+    form.transform = Transform::kNone;
+    if (!media_of(candidate.type, form.media)) continue;
+    if (!transform_of(candidate, tables, form.transform)) continue;
+    // Tables have no protobuf form.
+    if (form.media == api::MediaType::kProtobuf && form.transform == Transform::kTable) continue;
+    return form;
+  }
+  return Err(api::not_acceptable(std::string("only the following media types are accepted: ") +
+                                 kAccepted));
+}
+
+api::ApiResult<api::MediaType> negotiate_input(std::string_view content_type) {
+  const std::string type = to_lower(trim(content_type.substr(0, content_type.find(';'))));
+  api::MediaType media = api::MediaType::kJson;
+  if (type.empty() || (type != "*/*" && type != "application/*" && media_of(type, media))) {
+    return media;
+  }
+  return Err(api::unsupported_media_type(
+      std::string("the body of the request was in an unknown format - accepted media types "
+                  "include: ") +
+      kAccepted));
+}
+
+}  // namespace orch::server

@@ -1,0 +1,79 @@
+// pods/log: streamed from the node's kubelet (/containerLogs).
+#include <fmt/format.h>
+
+#include "orch/base/strings.h"
+#include "server/api/node_connector.h"
+#include "server/api/relay.h"
+#include "server/api/subresources/pod_target.h"
+#include "server/api/subresources/subresources.h"
+
+namespace orch::server {
+namespace {
+
+using Pairs = std::vector<std::pair<std::string, std::string>>;
+
+// PodLogOptions, checked as upstream's ValidatePodLogOptions, as the kubelet's query.
+api::ApiResult<std::string> log_query(const Call& call) {
+  Pairs out;
+  api::FieldErrors errors;
+  for (const char* name : {"follow", "previous", "timestamps"}) {
+    if (call.flag(name)) out.emplace_back(name, "true");
+  }
+  const auto number = [&](const char* name, int64_t least, const char* detail) {
+    if (!call.has_param(name)) return;
+    const std::string text = call.param(name);
+    const auto value = parse_int(text);
+    if (!value || *value < least) {
+      errors.invalid(name, text.empty() ? "\"\"" : text, detail);
+    } else {
+      out.emplace_back(name, text);
+    }
+  };
+  number("tailLines", 0, "must be greater than or equal to 0");
+  number("limitBytes", 1, "must be greater than 0");
+  number("sinceSeconds", 1, "must be greater than 0");
+  const std::string since = call.param("sinceTime");
+  if (!since.empty()) {
+    if (call.has_param("sinceSeconds")) {
+      errors.forbidden("", "at most one of `sinceTime` or `sinceSeconds` may be specified");
+    } else if (auto time = api::Time::parse(since); !time) {
+      errors.invalid("sinceTime", "\"" + since + "\"", time.error());
+    } else {
+      out.emplace_back("sinceTime", since);
+    }
+  }
+  if (!errors.empty()) return Err(api::invalid("", "PodLogOptions", "", errors.take()));
+  return make_query(out);
+}
+
+api::Error kubelet_error(int code, const std::string& body) {
+  if (code == 400) return api::bad_request(trim(body));
+  if (code >= 500) return api::internal_error(trim(body));
+  api::Error error = api::error_from_response(code, body);
+  return error;
+}
+
+}  // namespace
+
+Answer serve_log(ApiServer& server, Call& call, const api::ResourceInfo&,
+                 net::HttpResponse& response) {
+  const RequestInfo& info = call.info;
+  ORCH_TRY(const std::string query, log_query(call));
+  ORCH_TRY(PodPtr pod, server.registry().get_typed<api::corev1::Pod>(info.namespace_, info.name));
+  ORCH_TRY(const std::string container, choose_container(*pod, call.param("container")));
+  if (pod->spec.nodeName.empty()) {  // nothing has been said yet
+    response.status = 200;
+    response.set("Content-Type", "text/plain");
+    return Unit{};
+  }
+  RelayRequest request;
+  ORCH_TRY(request.client, server.nodes().kubelet(pod->spec.nodeName));
+  request.method = "GET";
+  request.target = fmt::format("/containerLogs/{}/{}/{}", info.namespace_, info.name, container);
+  if (!query.empty()) request.target += "?" + query;
+  request.on_error = kubelet_error;
+  request.content_type = "text/plain";
+  return relay(server, std::move(request), response);
+}
+
+}  // namespace orch::server

@@ -1,0 +1,37 @@
+#include "server/api/encode.h"
+#include "server/api/resource_traits.h"
+#include "server/api/verbs/verbs.h"
+#include "server/api/writer.h"
+#include "server/registry/json_scan.h"
+
+namespace orch::server {
+namespace {
+
+std::string success_status(const api::ResourceInfo& resource, std::string_view name,
+                           std::string_view uid) {
+  std::string out = R"({"kind":"Status","apiVersion":"v1","metadata":{},"status":"Success",)";
+  out += "\"details\":{\"name\":" + json_quote(name);
+  if (!resource.group.empty()) out += ",\"group\":" + json_quote(resource.group);
+  out += ",\"kind\":" + json_quote(resource.plural) + ",\"uid\":" + json_quote(uid) + "}}";
+  return out;
+}
+
+}  // namespace
+
+Answer verb_delete(ApiServer& server, Call& call, const api::ResourceInfo& resource,
+                   net::HttpResponse& response) {
+  ORCH_TRY(Encoding encoding, encoding_of(call, server.env().clock.now()));
+  ORCH_TRY(const auto options, delete_options(call));
+  Writer writer(server, call, resource, {});
+  ORCH_TRY(const Deleted deleted, writer.remove(call.info.namespace_, call.info.name, options));
+  if (deleted.gone && !returns_deleted(resource)) {
+    encoding.form.transform = Transform::kNone;
+    answer_json(encoding, success_status(resource, call.info.name, deleted.uid),
+                &api::metav1::Status::type_info(), 200, response);
+    return Unit{};
+  }
+  const bool accepted = !deleted.gone && options.orphanDependents && !*options.orphanDependents;
+  return answer_object(encoding, resource, deleted.object, accepted ? 202 : 200, response);
+}
+
+}  // namespace orch::server

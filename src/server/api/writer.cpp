@@ -1,0 +1,309 @@
+#include "server/api/writer.h"
+
+#include <fmt/format.h>
+
+#include "orch/api/codec.h"
+#include "orch/api/corev1.h"
+#include "orch/api/patch.h"
+#include "server/api/resource_traits.h"
+#include "server/registry/json_scan.h"
+#include "server/registry/service_allocator.h"
+
+namespace orch::server {
+namespace {
+
+constexpr int kNameAttempts = 8;
+// Generous: each lost race means that another write succeeded.
+constexpr int kUpdateAttempts = 64;
+constexpr int kNameBaseMax = 63 - 5;
+constexpr const char* kModified =
+    "the object has been modified; please apply your changes to the latest version and try again";
+
+api::Error namespace_terminating(const api::ResourceInfo& resource, const api::Object& object) {
+  const std::string& ns = object.metadata.namespace_;
+  api::Error error = api::forbidden(
+      resource.group_resource(), object.metadata.name,
+      fmt::format("unable to create new content in namespace {} because it is being terminated",
+                  ns));
+  error.causes.push_back({"NamespaceTerminating",
+                          fmt::format("namespace {} is being terminated", ns),
+                          "metadata.namespace"});
+  return error;
+}
+
+api::corev1::Service* as_service(const api::ResourceInfo& resource, api::Object* object) {
+  if (!is_resource(resource, "", "services")) return nullptr;
+  return static_cast<api::corev1::Service*>(object);
+}
+
+bool only_managed_times_differ(const api::metav1::ObjectMeta& a, const api::metav1::ObjectMeta& b) {
+  if (a.managedFields.size() != b.managedFields.size()) return false;
+  for (size_t i = 0; i < a.managedFields.size(); ++i) {
+    auto left = a.managedFields[i];
+    auto right = b.managedFields[i];
+    left.time.reset();
+    right.time.reset();
+    if (!api::equal(left, right)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+AdmissionRequest Writer::admission_request(Operation operation, std::string_view ns,
+                                           std::string_view name, std::string_view subresource) {
+  AdmissionRequest request;
+  request.operation = operation;
+  request.resource = &resource_;
+  request.subresource = subresource;
+  request.namespace_ = ns;
+  request.name = name;
+  request.user = &call_.user;
+  request.dry_run = options_.dry_run;
+  request.warnings = &call_.warnings;
+  return request;
+}
+
+api::ApiResult<Unit> Writer::admit(Operation operation, std::string_view ns, std::string_view name,
+                                   std::string_view subresource, const api::Object* payload) {
+  AdmissionChain* chain = server_.hooks().admission;
+  if (chain == nullptr) return Unit{};
+  AdmissionRequest request = admission_request(operation, ns, name, subresource);
+  request.payload = payload;
+  ORCH_CHECK(chain->admit(request));
+  return chain->validate(request);
+}
+
+api::ApiResult<Unit> Writer::check_namespace(const api::Object& object) {
+  if (!resource_.namespaced) return Unit{};
+  auto ns = server_.registry().get(api::resource_of<api::corev1::Namespace>(), "",
+                                   object.metadata.namespace_);
+  if (!ns) return Err(std::move(ns).error());
+  if (json_path(ns->raw(), "metadata.deletionTimestamp") ||
+      ns->string_at("status.phase") == "Terminating") {
+    return Err(namespace_terminating(resource_, object));
+  }
+  return Unit{};
+}
+
+api::ApiResult<Unit> Writer::own_fields(std::string_view before, api::Object& now,
+                                        std::string_view subresource) {
+  ORCH_TRY(const std::string tracked,
+           api::track_update(before, Registry::encode(now), options_.field_manager, subresource,
+                             server_.env().clock.now(), *resource_.type));
+  const auto entries = json_path(tracked, "metadata.managedFields");
+  now.metadata.managedFields.clear();
+  if (!entries) return Unit{};
+  api::metav1::ObjectMeta meta;
+  const std::string wrapped = "{\"managedFields\":" + std::string(*entries) + "}";
+  if (auto ok = api::decode_json(wrapped, api::metav1::ObjectMeta::type_info(), &meta); !ok) {
+    return Err(api::internal_error("managedFields: " + ok.error().message));
+  }
+  now.metadata.managedFields = std::move(meta.managedFields);
+  return Unit{};
+}
+
+api::ApiResult<Stored> Writer::create(std::unique_ptr<api::Object> object) {
+  ORCH_CHECK(check_namespace(*object));
+  if (!object->metadata.name.empty() || object->metadata.generateName.empty()) {
+    return create_once(*object);
+  }
+  std::string base = object->metadata.generateName;
+  if (base.size() > kNameBaseMax) base.resize(kNameBaseMax);
+  for (int attempt = 0;; ++attempt) {
+    auto copy = object->clone();
+    copy->metadata.name = base + random_name_suffix(server_.env().random);
+    auto stored = create_once(*copy);
+    if (stored || !stored.error().is("AlreadyExists")) return stored;
+    if (attempt + 1 == kNameAttempts) {
+      return Err(api::generate_name_conflict(resource_.group_resource(), copy->metadata.name));
+    }
+  }
+}
+
+api::ApiResult<Stored> Writer::create_once(api::Object& object) {
+  const WallTime now = server_.env().clock.now();
+  auto& meta = object.metadata;
+  if (!meta.resourceVersion.empty()) {
+    return Err(api::bad_request("resourceVersion should not be set on objects to be created"));
+  }
+  meta.managedFields.clear();
+  meta.selfLink.clear();
+  meta.deletionTimestamp.reset();
+  meta.deletionGracePeriodSeconds.reset();
+  api::set_defaults(resource_, object);
+  AdmissionRequest request =
+      admission_request(Operation::kCreate, meta.namespace_, meta.name, call_.info.subresource);
+  request.object = &object;
+  AdmissionChain* chain = server_.hooks().admission;
+  if (chain != nullptr) ORCH_CHECK(chain->admit(request));
+  meta.uid = random_uuid(server_.env().random);
+  meta.creationTimestamp = api::Time(now);
+  meta.generation = 0;
+  if (resource_.prepare != nullptr) resource_.prepare(object, nullptr, {now});
+  auto causes = api::validate(resource_, object, nullptr);
+  if (!causes.empty()) {
+    return Err(api::invalid(resource_.group, resource_.kind, meta.name, std::move(causes)));
+  }
+  if (resource_.warnings != nullptr) resource_.warnings(object, nullptr, call_.warnings);
+  ServiceAllocator::Ticket ticket;
+  if (auto* service = as_service(resource_, &object)) {
+    ORCH_TRY(ticket, server_.services().allocate(*service, nullptr));
+  }
+  if (chain != nullptr) ORCH_CHECK(chain->validate(request));
+  ORCH_CHECK(own_fields("", object, ""));
+  if (options_.dry_run) {
+    if (server_.registry().get(resource_, meta.namespace_, meta.name)) {
+      return Err(api::already_exists(resource_.group_resource(), meta.name));
+    }
+    return Stored(Stored::pack(Registry::encode(object)), 0);
+  }
+  ORCH_TRY(auto stored, server_.registry().create(resource_, object));
+  ticket.commit();
+  return stored;
+}
+
+api::ApiResult<Written> Writer::update(const Update& update) {
+  for (int attempt = 0; attempt < kUpdateAttempts; ++attempt) {
+    auto stored = server_.registry().get(resource_, update.namespace_, update.name);
+    if (!stored) {
+      if (!stored.error().is("NotFound") || !update.create) return Err(stored.error());
+      ORCH_TRY(auto object, update.create());
+      auto made = create(std::move(object));
+      if (made) return Written{std::move(*made), true, false};
+      if (!made.error().is("AlreadyExists")) return Err(made.error());
+      continue;
+    }
+    ORCH_TRY(auto written, try_update(update, *stored));
+    if (written) return std::move(*written);
+  }
+  return Err(api::conflict(resource_.group_resource(), update.name, kModified));
+}
+
+api::ApiResult<Unit> Writer::check_update(const Update& update, const Stored& stored,
+                                          const api::Object& old, api::Object& now) {
+  auto& meta = now.metadata;
+  const auto gr = resource_.group_resource();
+  if (meta.resourceVersion.empty() || meta.resourceVersion == "0") {
+    if (!unconditional_update(resource_) && update.subresource.empty()) {
+      api::FieldErrors errors;
+      errors.invalid("metadata.resourceVersion", "0x0", "must be specified for an update");
+      return Err(api::invalid(resource_.group, resource_.kind, update.name, errors.take()));
+    }
+  } else if (meta.resourceVersion != stored.resource_version()) {
+    return Err(api::conflict(gr, update.name, kModified));
+  }
+  if (!meta.uid.empty() && meta.uid != old.metadata.uid) {
+    return Err(api::conflict(
+        gr, update.name,
+        fmt::format("Precondition failed: UID in precondition: {}, UID in object meta: {}",
+                    meta.uid, old.metadata.uid)));
+  }
+  meta.uid = old.metadata.uid;
+  meta.selfLink.clear();
+  if (!meta.creationTimestamp) meta.creationTimestamp = old.metadata.creationTimestamp;
+  if (!meta.deletionTimestamp) meta.deletionTimestamp = old.metadata.deletionTimestamp;
+  if (!meta.deletionGracePeriodSeconds) {
+    meta.deletionGracePeriodSeconds = old.metadata.deletionGracePeriodSeconds;
+  }
+  meta.generation = old.metadata.generation;
+  return Unit{};
+}
+
+api::ApiResult<Unit> Writer::validate_update(const Update& update, const api::Object& old,
+                                             api::Object& now) {
+  const bool status = update.subresource == "status";
+  std::vector<api::Cause> causes;
+  if (status) {
+    api::FieldErrors errors;
+    if (resource_.validate_status != nullptr) resource_.validate_status(now, old, errors);
+    causes = errors.take();
+  } else if (!update.internal) {
+    causes = api::validate(resource_, now, &old);
+  }
+  if (!causes.empty()) {
+    return Err(api::invalid(resource_.group, resource_.kind, update.name, std::move(causes)));
+  }
+  if (resource_.warnings != nullptr && !status && !update.internal) {
+    resource_.warnings(now, &old, call_.warnings);
+  }
+  return Unit{};
+}
+
+bool Writer::unchanged(const Update& update, const Stored& stored, const api::Object& old,
+                       api::Object& now) const {
+  if (update.ownership_done) {
+    if (!only_managed_times_differ(now.metadata, old.metadata)) return false;
+    auto fields = std::move(now.metadata.managedFields);
+    now.metadata.managedFields = old.metadata.managedFields;
+    if (Registry::encode(now) == stored.raw()) return true;
+    now.metadata.managedFields = std::move(fields);
+    return false;
+  }
+  return Registry::encode(now) == stored.raw();
+}
+
+api::ApiResult<std::optional<Written>> Writer::try_update(const Update& update,
+                                                          const Stored& stored) {
+  const WallTime time = server_.env().clock.now();
+  ORCH_TRY(auto old, Registry::decode(resource_, stored));
+  ORCH_TRY(auto now, update.change(*old, stored));
+  ORCH_CHECK(check_update(update, stored, *old, *now));
+  api::set_defaults(resource_, *now);
+  const auto& fields = now->metadata.managedFields;
+  const bool reset = fields.size() == 1 && api::equal(fields[0], api::metav1::ManagedFieldsEntry{});
+  if (reset) {
+    now->metadata.managedFields.clear();
+  } else if (!update.ownership_done) {
+    now->metadata.managedFields = old->metadata.managedFields;
+  }
+  AdmissionRequest request =
+      admission_request(Operation::kUpdate, update.namespace_, update.name, update.subresource);
+  request.object = now.get();
+  request.old_object = old.get();
+  request.payload = update.payload;
+  AdmissionChain* chain = update.internal ? nullptr : server_.hooks().admission;
+  if (chain != nullptr) ORCH_CHECK(chain->admit(request));
+  if (update.subresource == "status") {
+    if (resource_.prepare_status != nullptr) resource_.prepare_status(*now, *old);
+  } else if (!update.internal) {
+    if (resource_.prepare != nullptr) resource_.prepare(*now, old.get(), {time});
+  }
+  auto* service = update.subresource == "status" ? nullptr : as_service(resource_, now.get());
+  const auto* old_service = static_cast<const api::corev1::Service*>(old.get());
+  if (service != nullptr) ServiceAllocator::carry_over(*service, *old_service);
+  ORCH_CHECK(validate_update(update, *old, *now));
+  ServiceAllocator::Ticket ticket;
+  if (service != nullptr) {
+    ORCH_TRY(ticket, server_.services().allocate(*service, old_service));
+  }
+  if (chain != nullptr) ORCH_CHECK(chain->validate(request));
+
+  const auto& meta = now->metadata;
+  const bool leaving = old->metadata.deletionTimestamp && meta.finalizers.empty() &&
+                       old->metadata.deletionGracePeriodSeconds.value_or(0) == 0;
+  bool remove_now = leaving;
+  if (is_resource(resource_, "", "namespaces")) {
+    const auto& ns = static_cast<const api::corev1::Namespace&>(*now);
+    remove_now = leaving && ns.spec.finalizers.empty();
+  }
+  if (remove_now && !options_.dry_run) {
+    ORCH_TRY(auto gone, erase(stored, *now));
+    if (!gone) return std::optional<Written>();
+    return std::optional<Written>(Written{std::move(gone->object), false, true});
+  }
+  if (unchanged(update, stored, *old, *now)) return std::optional<Written>(Written{stored});
+  if (!update.ownership_done) {
+    ORCH_CHECK(own_fields(reset ? std::string_view() : stored.raw(), *now, update.subresource));
+  }
+  if (options_.dry_run) {
+    return std::optional<Written>(
+        Written{Stored(Stored::pack(Registry::encode(*now)), stored.revision())});
+  }
+  ORCH_TRY(auto written, server_.registry().replace(resource_, *now, stored.revision()));
+  if (!written) return std::optional<Written>();
+  ticket.commit();
+  return std::optional<Written>(Written{std::move(*written)});
+}
+
+}  // namespace orch::server

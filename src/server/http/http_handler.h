@@ -1,0 +1,28 @@
+// From net/http to the API: the request filters in upstream's order (exception guard, request info,
+// authentication, impersonation, max in flight, authorization) and the call itself. Any thread.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "orch/net/http.h"
+#include "server/api/api_server.h"
+
+namespace orch::server {
+
+struct HttpHandlerOptions {
+  int read_in_flight_max = 400;
+  int mutating_in_flight_max = 200;
+  Seconds request_timeout{60};
+};
+
+// The handler refers to `server`, which must outlive it.
+net::HttpHandler make_http_handler(ApiServer& server, const HttpHandlerOptions& options = {});
+
+// For net::HttpServerOptions: requests that wait for backends although they are GETs, and the
+// Status body of refusals that never reach the handler (413, 400, 408 ...).
+bool request_may_block(std::string_view method, std::string_view path);
+std::string refusal_body(int status, std::string_view message);
+
+}  // namespace orch::server

@@ -1,0 +1,72 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "server/registry/registry.h"
+
+namespace orch::server {
+
+api::ApiResult<ObjectFilter> ObjectFilter::make(const api::ResourceInfo& resource,
+                                                std::string_view label_selector,
+                                                std::string_view field_selector) {
+  ObjectFilter out;
+  out.resource_ = &resource;
+  if (!label_selector.empty()) {
+    auto labels = api::LabelSelector::parse(label_selector);
+    if (!labels) return Err(api::bad_request(labels.error()));
+    out.labels_ = std::move(*labels);
+  }
+  if (field_selector.empty()) return out;
+  auto fields = api::FieldSelector::parse(field_selector);
+  if (!fields) return Err(api::bad_request(fields.error()));
+  for (const auto& requirement : fields->requirements()) {
+    const std::string& field = requirement.field;
+    const bool known =
+        field == "metadata.name" || (field == "metadata.namespace" && resource.namespaced) ||
+        std::find(resource.selectable_fields.begin(), resource.selectable_fields.end(), field) !=
+            resource.selectable_fields.end();
+    if (!known) {
+      return Err(api::bad_request(fmt::format(
+          "Unable to find \"{}\" that match label selector \"{}\", field selector \"{}\": field "
+          "label not supported: {}",
+          resource.api_version() + ", Resource=" + std::string(resource.plural), label_selector,
+          field_selector, field)));
+    }
+  }
+  out.fields_ = std::move(*fields);
+  return out;
+}
+
+bool ObjectFilter::matches(const Stored& object) const {
+  if (!labels_.empty() && !labels_.matches(object.labels())) return false;
+  if (fields_.empty()) return true;
+  std::unique_ptr<api::Object> decoded;
+  return fields_.matches([&](std::string_view field) { return field_of(object, field, decoded); });
+}
+
+std::string ObjectFilter::field_of(const Stored& object, std::string_view field,
+                                   std::unique_ptr<api::Object>& decoded) const {
+  // A string at the field's own path is its value; defaults and derived values need the object.
+  if (auto text = object.string_at(field)) return std::move(*text);
+  if (field.starts_with("metadata.") || resource_->field_value == nullptr) return "";
+  if (!decoded) {
+    auto result = Registry::decode(*resource_, object);
+    if (!result) return "";
+    decoded = std::move(*result);
+  }
+  return resource_->field_value(*decoded, field);
+}
+
+std::string_view to_string(WatchEventType type) {
+  switch (type) {
+    case WatchEventType::kAdded:
+      return "ADDED";
+    case WatchEventType::kModified:
+      return "MODIFIED";
+    case WatchEventType::kDeleted:
+      return "DELETED";
+  }
+  return "";
+}
+
+}  // namespace orch::server

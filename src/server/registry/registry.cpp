@@ -1,0 +1,135 @@
+#include "server/registry/registry.h"
+
+#include <fmt/format.h>
+
+#include "orch/api/codec.h"
+#include "orch/base/log.h"
+#include "server/registry/continue_token.h"
+#include "server/registry/event_leases.h"
+
+namespace orch::server {
+
+using storage::Compare;
+using storage::Op;
+using storage::Revision;
+
+Registry::Registry(Env& env, storage::KvStore& store)
+    : env_(env), store_(store), event_leases_(std::make_unique<EventLeases>(env.clock, store)) {}
+Registry::~Registry() = default;
+
+std::string Registry::prefix(const api::ResourceInfo& resource, std::string_view ns) {
+  std::string out = "/registry/";
+  out += resource.group.empty() ? std::string_view("core") : resource.group;
+  out += '/';
+  out += resource.plural;
+  out += '/';
+  if (resource.namespaced && !ns.empty()) {
+    out += ns;
+    out += '/';
+  }
+  return out;
+}
+
+std::string Registry::key(const api::ResourceInfo& resource, std::string_view ns,
+                          std::string_view name) {
+  return prefix(resource, ns) + std::string(name);
+}
+
+std::vector<std::string> Registry::volatile_prefixes() {
+  return {"/registry/coordination.k8s.io/leases/", "/registry/core/events/",
+          "/registry/events.k8s.io/events/"};
+}
+
+storage::LeaseId Registry::lease_of(const api::ResourceInfo& resource) {
+  const bool event =
+      resource.plural == "events" && (resource.group.empty() || resource.group == "events.k8s.io");
+  return event ? event_leases_->current() : 0;
+}
+
+api::ApiResult<std::unique_ptr<api::Object>> Registry::decode(const api::ResourceInfo& resource,
+                                                              const Stored& stored) {
+  auto object = api::decode_object(stored.raw(), *resource.type);
+  if (!object) {
+    return Err(api::internal_error(
+        fmt::format("stored {} does not decode: {}", resource.kind, object.error().message)));
+  }
+  (*object)->metadata.resourceVersion = stored.resource_version();
+  return std::move(*object);
+}
+
+std::string Registry::encode(const api::Object& object) {
+  if (object.metadata.resourceVersion.empty()) return api::to_json(object);
+  auto copy = object.clone();
+  copy->metadata.resourceVersion.clear();
+  return api::to_json(*copy);
+}
+
+api::ApiResult<Stored> Registry::get(const api::ResourceInfo& resource, std::string_view ns,
+                                     std::string_view name) {
+  storage::RangeRequest request;
+  request.key = key(resource, ns, name);
+  auto answer = store_.range(request);
+  if (!answer) return Err(to_api_error(answer.error()));
+  if (answer->kvs.empty()) return Err(api::not_found(resource.group_resource(), name));
+  Stored stored(answer->kvs.front().value, answer->kvs.front().mod_revision);
+  if (!stored.well_formed()) {
+    return Err(api::internal_error(fmt::format("the stored value of {} is damaged", request.key)));
+  }
+  return stored;
+}
+
+api::ApiResult<Unit> Registry::wait_for(Revision minimum) {
+  const Revision current = store_.revision();
+  if (minimum > current) return Err(too_large_resource_version(minimum, current));
+  return Unit{};
+}
+
+api::ApiResult<Stored> Registry::create(const api::ResourceInfo& resource,
+                                        const api::Object& object) {
+  const std::string k = key(resource, object.metadata.namespace_, object.metadata.name);
+  storage::Bytes value = Stored::pack(encode(object));
+  storage::TxnRequest txn;
+  txn.compares.push_back({k, "", Compare::Target::kMod, Compare::Op::kEqual, 0, ""});
+  txn.success.push_back(Op::put(k, value, lease_of(resource)));
+  auto answer = store_.txn(txn);
+  if (!answer) return Err(to_api_error(answer.error()));
+  if (!answer->succeeded) {
+    return Err(api::already_exists(resource.group_resource(), object.metadata.name));
+  }
+  return Stored(std::move(value), answer->revision);
+}
+
+api::ApiResult<std::optional<Stored>> Registry::replace(const api::ResourceInfo& resource,
+                                                        const api::Object& object,
+                                                        Revision expected) {
+  const std::string k = key(resource, object.metadata.namespace_, object.metadata.name);
+  storage::Bytes value = Stored::pack(encode(object));
+  storage::TxnRequest txn;
+  txn.compares.push_back({k, "", Compare::Target::kMod, Compare::Op::kEqual, expected, ""});
+  txn.success.push_back(Op::put(k, value, lease_of(resource)));
+  auto answer = store_.txn(txn);
+  if (!answer) return Err(to_api_error(answer.error()));
+  if (!answer->succeeded) return std::optional<Stored>();
+  return std::optional<Stored>(Stored(std::move(value), answer->revision));
+}
+
+api::ApiResult<std::optional<Revision>> Registry::erase(const api::ResourceInfo& resource,
+                                                        std::string_view ns, std::string_view name,
+                                                        Revision expected) {
+  const std::string k = key(resource, ns, name);
+  storage::TxnRequest txn;
+  txn.compares.push_back({k, "", Compare::Target::kMod, Compare::Op::kEqual, expected, ""});
+  txn.success.push_back(Op::erase(k));
+  auto answer = store_.txn(txn);
+  if (!answer) return Err(to_api_error(answer.error()));
+  if (!answer->succeeded) return std::optional<Revision>();
+  return std::optional<Revision>(answer->revision);
+}
+
+api::ApiResult<Page> Registry::list_all(const api::ResourceInfo& resource, std::string_view ns) {
+  auto page = list(resource, ns, {});
+  if (!page) return Err(std::move(page.error().error));
+  return std::move(*page);
+}
+
+}  // namespace orch::server
