@@ -63,9 +63,17 @@ struct Connection {
   bool stream_waits_out = false;
   bool stream_keep_alive = false;
 
+  // Passes the connection from thread to thread together with epoll, whose ordering the C++ memory
+  // model does not know: pass() before arming, take() after an event.
+  void pass() { turn_.fetch_add(1, std::memory_order_release); }
+  void take() { turn_.load(std::memory_order_acquire); }
+
   std::atomic<int64_t> deadline_us{0};  // 0 = none; the loop shuts the socket down then
   std::atomic<bool> idle{true};         // between requests
   std::atomic<bool> streaming{false};
+
+ private:
+  std::atomic<unsigned> turn_{0};
 };
 
 class ServerCore final : public HttpServer {

@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <climits>
@@ -152,8 +153,10 @@ Result<Unit, std::string> ServerCore::open() {
 void ServerCore::arm(Connection* c, uint32_t events) {
   epoll_event event{events | EPOLLONESHOT, {c}};
   int fd = c->channel.fd();
-  // Behind this call the connection may belong to another thread already.
-  if (epoll_ctl(work_epoll_, EPOLL_CTL_MOD, fd, &event) != 0) drop(c);
+  c->pass();
+  // From here on another thread may drive the connection and even close it before this call
+  // returns. That is in order, but ThreadSanitizer's wrapper of epoll_ctl() takes it for a race.
+  if (::syscall(SYS_epoll_ctl, work_epoll_, EPOLL_CTL_MOD, fd, &event) != 0) drop(c);
 }
 
 void ServerCore::ask_scan(int64_t at_us) {
@@ -206,12 +209,17 @@ void ServerCore::loop() {
       } else if (tag == inbox_.get()) {
         inbox_->clear_wake();
       } else {
-        stream_event(static_cast<Connection*>(tag), events[i].events);
+        auto* c = static_cast<Connection*>(tag);
+        c->take();
+        stream_event(c, events[i].events);
       }
     }
     for (const auto& stream : inbox_->take()) {
       stream->take_dirty();
-      if (stream->connection != nullptr) flush_stream(stream->connection);
+      if (Connection* c = stream->connection; c != nullptr) {
+        c->take();
+        flush_stream(c);
+      }
     }
     if (now_us() >= next_scan_us_.load()) {
       check_deadlines();
@@ -285,6 +293,7 @@ void ServerCore::add_connection(int fd, std::string address, bool loopback) {
     connections_.insert(c);
   }
   set_deadline(c, options_.header_timeout);
+  c->pass();
   epoll_event event{EPOLLIN | EPOLLONESHOT, {c}};
   if (epoll_ctl(work_epoll_, EPOLL_CTL_ADD, fd, &event) != 0) drop(c);
 }
@@ -368,6 +377,7 @@ void ServerCore::end_stream(Connection* c) {
   bool more = !c->in.empty() || !keep;
   c->idle = !more;
   set_deadline(c, more ? Micros(options_.header_timeout) : Micros(options_.idle_timeout));
+  c->pass();
   epoll_event event{EPOLLIN | EPOLLONESHOT | (more ? EPOLLOUT : 0u), {c}};
   if (epoll_ctl(work_epoll_, EPOLL_CTL_ADD, c->channel.fd(), &event) != 0) drop(c);
   stream->closed();

@@ -65,7 +65,9 @@ void ServerCore::read_worker(bool extra) {
       if (closing_) break;
       continue;
     }
-    drive(static_cast<Connection*>(event.data.ptr), true);
+    auto* c = static_cast<Connection*>(event.data.ptr);
+    c->take();
+    drive(c, true);
   }
   if (extra) {
     --readers_;
@@ -434,6 +436,7 @@ bool ServerCore::start_stream(Connection* c, HttpResponse& response, std::string
   c->exchange.reset();
   if (c->in.empty()) std::string().swap(c->in);
   epoll_ctl(work_epoll_, EPOLL_CTL_DEL, c->channel.fd(), nullptr);
+  c->pass();
   epoll_event event{EPOLLIN | EPOLLRDHUP, {c}};
   if (epoll_ctl(loop_epoll_, EPOLL_CTL_ADD, c->channel.fd(), &event) != 0) {
     drop(c);

@@ -12,6 +12,8 @@ Result<Unit, std::string> add_authorities(X509_STORE* store, std::string_view pe
   BioPtr bio = bio_of(pem);
   int count = 0;
   while (X509Ptr certificate{PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)}) {
+    // Extensions are decoded at first use; here, before threads share the certificate.
+    X509_check_purpose(certificate.get(), -1, 0);
     if (X509_STORE_add_cert(store, certificate.get()) != 1) {
       return Err(openssl_failure("certificate authority"));
     }
