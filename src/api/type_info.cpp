@@ -20,6 +20,7 @@ const FieldInfo* TypeInfo::find(std::string_view json_name) const {
 }
 
 const FieldInfo* TypeInfo::find_number(int32_t proto_number) const {
+  if (proto_number <= 0) return nullptr;  // a type without a protobuf form has only zeros
   // Most tables are dense: the field often stands at its number.
   const auto guess = static_cast<size_t>(proto_number) - 1;
   if (guess < fields.size() && fields[guess].proto_number == proto_number) return &fields[guess];

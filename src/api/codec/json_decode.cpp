@@ -27,7 +27,6 @@ std::string syntax_error(std::string_view text, size_t position, const std::stri
   const std::string begin = "invalid character " + shown + " ";
   if (says("invalid string") || says("control character")) return begin + "in string literal";
   if (says("invalid number")) return begin + "in numeric literal";
-  if (says("invalid literal")) return begin + "looking for beginning of value";
   if (says("expected end of input")) return begin + "after top-level value";
   if (says("object separator")) return begin + "after object key";
   if (says("object key")) return begin + "looking for beginning of object key string";
