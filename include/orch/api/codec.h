@@ -63,7 +63,7 @@ struct GroupVersionKind {
   std::string api_version() const { return group.empty() ? version : group + "/" + version; }
   auto operator<=>(const GroupVersionKind&) const = default;
 };
-// Reads only top-level apiVersion and kind (missing = "").
+// Reads only top-level apiVersion and kind (missing = ""), and no further than to both of them.
 Result<GroupVersionKind, DecodeError> peek_kind(std::string_view json);
 
 template <class T>

@@ -92,9 +92,12 @@ class KindEvents final : public Events {
   bool number_float(number_float_t, const std::string&) override { return plain("number"); }
   bool string(std::string& value) override {
     if (depth_ == 0) return plain("string");
-    if (depth_ == 1 && wanted_) *wanted_ = value;
-    return true;
+    if (depth_ != 1 || !wanted_) return true;
+    *wanted_ = value;
+    // Usually both stand first: the rest need not be read.
+    return kind.empty() || api_version.empty();
   }
+  bool complete() const { return !kind.empty() && !api_version.empty(); }
   bool start_object(size_t) override {
     if (depth_ == 1 && wanted_) return plain("object");
     return ++depth_ <= kDepthMax || refuse("exceeded max depth");
@@ -170,7 +173,7 @@ Result<std::unique_ptr<Object>, DecodeError> decode_object(std::string_view json
 
 Result<GroupVersionKind, DecodeError> peek_kind(std::string_view json) {
   codec::KindEvents events(json);
-  if (!codec::Json::sax_parse(json.begin(), json.end(), &events)) {
+  if (!codec::Json::sax_parse(json.begin(), json.end(), &events) && !events.complete()) {
     if (!events.refusal.empty()) return Err(DecodeError{events.refusal});
     return Err(
         DecodeError{"couldn't get version/kind; json parse error: " + events.syntax_message()});
