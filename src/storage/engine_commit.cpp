@@ -3,6 +3,7 @@
 #include <shared_mutex>
 
 #include "orch/base/log.h"
+#include "orch/base/metrics.h"
 #include "storage/engine.h"
 #include "storage/errors.h"
 
@@ -232,7 +233,11 @@ void Engine::add_reservation(const Batch& batch, Changes& changes) const {
 
 StoreResult<Unit> Engine::persist(const Changes& changes) {
   if (changes.empty()) return Unit{};
+  static metrics::Histogram& durations = metrics::histogram(
+      "orch_storage_commit_duration_seconds", "Durable commits of the embedded store.");
+  const MonoTime start = system_clock().mono();
   auto done = backend_->commit(changes);
+  durations.observe(std::chrono::duration<double>(system_clock().mono() - start).count());
   if (!done && done.error().code != ErrorCode::kNoSpace) {
     refused_ = Error{ErrorCode::kUnavailable,
                      "the store takes no more writes after an I/O error: " + done.error().message};

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <catch2/catch.hpp>
 
+#include <unistd.h>
+
 #include <cstdlib>
 #include <filesystem>
 
@@ -10,8 +12,10 @@
 
 namespace orch::storage::test {
 
-TempDir::TempDir() {
-  std::string pattern = std::filesystem::temp_directory_path() / "orch-storage-XXXXXX";
+TempDir::TempDir(bool on_disk) {
+  std::filesystem::path base = std::filesystem::temp_directory_path();
+  if (!on_disk && ::access("/dev/shm", W_OK) == 0) base = "/dev/shm";
+  std::string pattern = base / "orch-storage-XXXXXX";
   if (!::mkdtemp(pattern.data())) std::abort();
   path_ = pattern;
 }
@@ -34,9 +38,10 @@ StoreOptions World::default_options() {
   return options;
 }
 
-World::World(Kind kind, StoreOptions options, EngineLimits limits)
+World::World(Kind kind, StoreOptions options, EngineLimits limits, bool on_disk)
     : env{system_clock(), *executor_, system_random(), no_faults()},
       kind_(kind),
+      dir_(on_disk),
       options_(std::move(options)),
       limits_(limits) {
   options_.path = dir_.path() + "/db";

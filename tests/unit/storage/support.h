@@ -15,7 +15,8 @@ namespace orch::storage::test {
 
 class TempDir {
  public:
-  TempDir();
+  // In memory (/dev/shm) unless the test is about a disk that takes its time.
+  explicit TempDir(bool on_disk = false);
   ~TempDir();
   TempDir(const TempDir&) = delete;
   TempDir& operator=(const TempDir&) = delete;
@@ -33,7 +34,8 @@ class World {
   std::unique_ptr<ThreadPoolExecutor> executor_ = ThreadPoolExecutor::create(2);
 
  public:
-  explicit World(Kind kind, StoreOptions options = default_options(), EngineLimits limits = {});
+  explicit World(Kind kind, StoreOptions options = default_options(), EngineLimits limits = {},
+                 bool on_disk = false);
   ~World();
   static StoreOptions default_options();
   void reopen();  // stops and opens again; nothing is left of a memory store
