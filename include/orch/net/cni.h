@@ -1,8 +1,9 @@
 // orch as its own CNI plugin (CNI spec 0.3.1 to 1.0.0): bridge, veth, host-local addresses,
 // hostPort. The runtime runs the orch binary under the name orch-cni.
 //
-// Pods get their address as /32 with a route over the gateway, and bridge ports are isolated: all
-// pod traffic passes the host's IP layer, so Services work without br_netfilter.
+// Pods get their address as /32 with a route over the gateway: answers between pods of one node
+// pass the host's IP layer, so Services work whether br_netfilter is there (then DNAT happens on
+// the bridge, which is what hairpin mode on its ports is for) or not.
 #pragma once
 
 #include <cstdint>

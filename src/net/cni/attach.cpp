@@ -41,7 +41,7 @@ Result<Unit, NetError> configure_pod(const CniNetwork& network, const CniTarget&
                                      uint32_t address) {
   ORCH_TRY(auto netlink, Netlink::open());
   ORCH_CHECK(netlink->set_up("lo"));
-  // A redirect would lead the pod past the host, which isolated ports do not let through.
+  // A redirect would lead answers past the host, which then could not translate them back.
   (void)write_sysctl("net/ipv4/conf/all/accept_redirects", "0");
   (void)write_sysctl("net/ipv4/conf/" + target.interface + "/accept_redirects", "0");
   ORCH_CHECK(netlink->set_mac(target.interface, pod_mac(address)));
@@ -76,7 +76,7 @@ Result<CniAttachment, NetError> plug(Netlink& netlink, const CniNetwork& network
   ORCH_CHECK(netlink.add_veth(at.host_link, target.interface, target.netns, network.mtu));
   ORCH_CHECK(run_in_netns(target.netns, [&] { return configure_pod(network, target, address); }));
   ORCH_CHECK(netlink.set_master(at.host_link, network.bridge));
-  ORCH_CHECK(netlink.set_port_flags(at.host_link, {.hairpin = true, .isolated = true}));
+  ORCH_CHECK(netlink.set_port_flags(at.host_link, {.hairpin = true}));
   ORCH_CHECK(netlink.set_up(at.host_link));
   ORCH_TRY(auto host_link, netlink.find_link(at.host_link));
   if (host_link) at.host_mac = host_link->mac;

@@ -152,6 +152,13 @@ Asked ask(const TestNetns& from, Protocol protocol, const std::string& ip, uint1
   return asked;
 }
 
+void without_bridge_filter(const TestNetns& netns) {
+  netns.run([]() -> Result<Unit, NetError> {
+    (void)write_sysctl("net/bridge/bridge-nf-call-iptables", "0");
+    return Unit{};
+  });
+}
+
 std::string shell(const std::string& command) {
   std::string out;
   if (FILE* pipe = popen(command.c_str(), "r")) {

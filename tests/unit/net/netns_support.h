@@ -61,6 +61,9 @@ struct Asked {
 Asked ask(const TestNetns& from, Protocol protocol, const std::string& ip, uint16_t port,
           uint16_t source_port = 0, int timeout_ms = 1000);
 
+// Off where the kernel has br_netfilter; hosts without it behave so anyway.
+void without_bridge_filter(const TestNetns& netns);
+
 std::string shell(const std::string& command);  // its stdout; for looking at the kernel's state
 
 }  // namespace orch::net::test
