@@ -1,4 +1,4 @@
-#include "server/http/http_handler.h"
+#include "server/http/handler.h"
 
 #include <fmt/format.h>
 
@@ -100,6 +100,13 @@ net::HttpHandler make_http_handler(ApiServer& server, const HttpHandlerOptions& 
   return [pipeline](const net::HttpRequest& request, net::HttpResponse& response) {
     pipeline->serve(request, response);
   };
+}
+
+net::HttpServerOptions http_options() {
+  net::HttpServerOptions options;
+  options.may_block = request_may_block;
+  options.error_body = refusal_body;
+  return options;
 }
 
 bool request_may_block(std::string_view method, std::string_view path) {
