@@ -38,13 +38,13 @@ void BlockingPool::run() {
   gone_.notify_all();
 }
 
-void BlockingPool::stop() {
+bool BlockingPool::stop(Millis wait) {
   std::deque<std::function<void()>> dropped;
   std::unique_lock lock(mutex_);
   stopped_ = true;
   dropped.swap(queue_);
   work_.notify_all();
-  gone_.wait(lock, [this] { return threads_ == 0; });
+  return gone_.wait_for(lock, wait, [this] { return threads_ == 0; });
 }
 
 }  // namespace orch::agent

@@ -18,8 +18,9 @@ class BlockingPool {
       : threads_max_(threads_max), idle_(idle) {}
   ~BlockingPool() { stop(); }
   void post(std::function<void()> task);
-  // Drops what is queued, waits for what runs. Idempotent; later posts are dropped.
-  void stop();
+  // Drops what is queued, waits for what runs, at most `wait`. False = something still runs, and
+  // this object must live on. Idempotent; later posts are dropped.
+  bool stop(Millis wait = Millis{60'000});
 
  private:
   void run();

@@ -79,8 +79,8 @@ class PodManager {
   // Called (on some thread) when runtime_info() changes.
   virtual void on_runtime_change(std::function<void()> fn) = 0;
 
-  // Streaming URLs of the runtime. Error kNotFound: `pod "x" not found` or
-  // `container x not found in pod y_ns`; kInternal otherwise. They block for the runtime's answer.
+  // Streaming URLs of the runtime. Error kNotFound: `pod does not exist` or
+  // `container not found ("x")`; other codes otherwise. They block for the runtime's answer.
   virtual Result<std::string, Error> exec_url(const ContainerTarget& target,
                                               const ExecOptions& options) = 0;
   // Also says whether the container has a tty and stdin, which attach needs.

@@ -12,9 +12,10 @@
 
 namespace orch::agent {
 
-PodWorker::PodWorker(WorkerContext& context, std::shared_ptr<const corev1::Pod> pod)
-    : context_(context),
-      strand_(context.env.executor.make_strand("pod")),
+PodWorker::PodWorker(std::shared_ptr<WorkerContext> context, std::shared_ptr<const corev1::Pod> pod)
+    : context_owner_(std::move(context)),
+      context_(*context_owner_),
+      strand_(context_.env.executor.make_strand("pod")),
       uid_(pod->metadata.uid),
       pod_(std::move(pod)),
       shown_pod_(pod_) {

@@ -20,7 +20,7 @@
 
 namespace orch::agent {
 
-// What all workers of a manager share; outlives them.
+// What all workers of a manager share.
 struct WorkerContext {
   Env& env;
   ContainerRuntime& runtime;
@@ -42,7 +42,8 @@ struct WorkerContext {
 
 class PodWorker : public std::enable_shared_from_this<PodWorker> {
  public:
-  PodWorker(WorkerContext& context, std::shared_ptr<const corev1::Pod> pod);
+  // The context is kept alive by its workers.
+  PodWorker(std::shared_ptr<WorkerContext> context, std::shared_ptr<const corev1::Pod> pod);
 
   // The runtime's view so far; then work begins.
   void start(PodObserved observed);
@@ -141,6 +142,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   void probed(const std::shared_ptr<Probing>& probing, const ProbeOutcome& outcome);
   void follow_running();
 
+  const std::shared_ptr<WorkerContext> context_owner_;
   WorkerContext& context_;
   const std::shared_ptr<Strand> strand_;
   const std::string uid_;

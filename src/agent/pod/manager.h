@@ -1,0 +1,73 @@
+// PodManager's body, shared by manager*.cpp.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "agent/blocking_pool.h"
+#include "agent/pod/object_cache.h"
+#include "agent/pod/status_writer.h"
+#include "agent/pod/worker.h"
+#include "agent/pod_manager.h"
+
+namespace orch::agent {
+
+struct PodManagerBody : std::enable_shared_from_this<PodManagerBody> {
+  struct Entry {
+    std::shared_ptr<PodWorker> worker;
+    std::shared_ptr<const corev1::Pod> pod;  // as given
+    bool from_server = false;
+    bool started = false;
+    uint64_t digest = 0;  // of the runtime's last list
+    int same = 0;         // lists since it changed
+  };
+
+  PodManagerBody(Env& env, PodManagerDeps deps);
+
+  // manager.cpp
+  void start();
+  void stop();
+  void add(std::shared_ptr<const corev1::Pod> pod, bool from_server);  // under the lock
+  void start_worker(const std::string& uid, Entry& entry);             // under the lock
+  void on_pod_change(const api::ObjectPtr& old, const api::ObjectPtr& now);
+  void on_pods_synced();
+  void relist();
+  void listed(RuntimeView view, MonoTime listed_at);
+  void poll_runtime();
+  void rotate_logs();
+  void mark_changed();
+  void save();
+  void adopt_orphans();  // under the lock: workers for pods that only the runtime knows
+  void clean_folders();
+  void worker_gone(const std::string& uid);
+  void schedule(Micros delay, void (PodManagerBody::*task)());
+
+  // manager_access.cpp
+  std::shared_ptr<PodWorker> find(const std::string& ns, const std::string& name,
+                                  const std::string& uid) const;
+  Result<std::pair<std::shared_ptr<PodWorker>, ContainerView>, Error> running_container(
+      const ContainerTarget& target, corev1::Container* spec) const;
+  Result<std::string, Error> log_path(const ContainerTarget& target, bool previous) const;
+  Result<std::vector<PodUsage>, Error> usage();
+
+  Env& env;
+  PodManagerDeps deps;
+  const std::string agent_dir, checkpoint_file, instance, cgroup_root;
+  BlockingPool pool{16};
+  ObjectCache objects;
+  StatusWriter writer;
+  std::shared_ptr<WorkerContext> context;  // shares this body's ownership
+  std::shared_ptr<Strand> strand;
+
+  mutable std::mutex mutex;
+  std::map<std::string, Entry> entries;  // by uid
+  bool running = false, synced = false, have_list = false, save_pending = false;
+  RuntimeView last_list;
+  RuntimeInfo info;
+  std::function<void()> runtime_changed;
+};
+
+}  // namespace orch::agent
