@@ -106,8 +106,8 @@ void NetworkImpl::prepare_host() {
   warn("forwarding", net::enable_forwarding());
   warn("cluster DNS address",
        net::ensure_dummy_address(config_.names.dns_link, config_.cluster_dns));
-  warn("service route", net::ensure_service_route(config_.names.dns_link, config_.service_cidr,
-                                                  config_.node_ip));
+  warn("service route",
+       net::ensure_service_route(config_.names.dns_link, config_.service_cidr, config_.node_ip));
   start_dns();
 }
 

@@ -58,15 +58,14 @@ bool is_proxied(const corev1::Service& service) {
   return labels.count("service.kubernetes.io/service-proxy-name") == 0;
 }
 
-net::ProxyService proxy_service(const corev1::Service& service,
-                                const std::vector<SlicePtr>& slices,
+net::ProxyService proxy_service(const corev1::Service& service, const std::vector<SlicePtr>& slices,
                                 const std::string& node_name) {
   const auto& spec = service.spec;
   net::ProxyService out;
   out.namespace_ = service.metadata.namespace_;
   out.name = service.metadata.name;
-  out.cluster_ips = spec.clusterIPs.empty() ? std::vector<std::string>{spec.clusterIP}
-                                            : spec.clusterIPs;
+  out.cluster_ips =
+      spec.clusterIPs.empty() ? std::vector<std::string>{spec.clusterIP} : spec.clusterIPs;
   out.external_ips = spec.externalIPs;
   for (const auto& ingress : service.status.loadBalancer.ingress) {
     if (!ingress.ip.empty() && ingress.ipMode.value_or("VIP") == "VIP") {

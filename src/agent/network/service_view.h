@@ -1,5 +1,5 @@
-// What the service proxy and the DNS see of Services and EndpointSlices: API objects translated into net's
-// values. Pure.
+// What the service proxy and the DNS see of Services and EndpointSlices: API objects translated
+// into net's values. Pure.
 #pragma once
 
 #include <memory>

@@ -1,6 +1,6 @@
-// Who this node is towards its cluster: keys made here, certificates got by joining, what the server
-// said about the cluster. Kept under <data-dir>/agent (mode 700), so that an agent whose server is
-// away starts with what it had.
+// Who this node is towards its cluster: keys made here, certificates got by joining, what the
+// server said about the cluster. Kept under <data-dir>/agent (mode 700), so that an agent whose
+// server is away starts with what it had.
 #pragma once
 
 #include <functional>
@@ -20,8 +20,8 @@ struct Identity {
   client::JoinAnswer cluster;  // client CA, cluster DNS, domain, CIDRs
 };
 
-// Joins; with the server away, falls back on what an earlier join left, and without that tries on until
-// `stopped` says so. Error: permanent (wrong token, wrong CA, name taken), or a file's.
+// Joins; with the server away, falls back on what an earlier join left, and without that tries on
+// until `stopped` says so. Error: permanent (wrong token, wrong CA, name taken), or a file's.
 Result<Identity, std::string> establish_identity(Env& env, const AgentConfig& config,
                                                  const std::function<bool()>& stopped);
 

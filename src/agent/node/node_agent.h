@@ -1,6 +1,6 @@
-// Keeps this machine's Node and its Lease in kube-node-lease: registers, reports status (at once while not
-// Ready, then every 10 s, written when it changed or every 5 minutes), renews the lease every 10 s
-// (KEP-589). Works through server outages. start() and stop() from one thread.
+// Keeps this machine's Node and its Lease in kube-node-lease: registers, reports status (at once
+// while not Ready, then every 10 s, written when it changed or every 5 minutes), renews the lease
+// every 10 s (KEP-589). Works through server outages. start() and stop() from one thread.
 #pragma once
 
 #include <atomic>
@@ -26,8 +26,8 @@ struct NodeAgentDeps {
   client::EventRecorder& events;
   std::string data_dir;
   NodeFacts facts;  // name, address, port, labels, taints; the rest is read as it goes
-  // Called with the node's pod CIDR whenever it is learnt; returns "" when the pod network is set up, else
-  // why not (the node stays not ready).
+  // Called with the node's pod CIDR whenever it is learnt; returns "" when the pod network is set
+  // up, else why not (the node stays not ready).
   std::function<std::string(const std::string& pod_cidr)> set_up_network;
 };
 

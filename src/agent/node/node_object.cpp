@@ -30,8 +30,7 @@ std::map<std::string, std::string> wanted_labels(const NodeFacts& facts) {
                                                {"beta.kubernetes.io/arch", arch}};
   for (const auto& label : facts.labels) {
     const size_t equals = label.find('=');
-    labels[label.substr(0, equals)] =
-        equals == std::string::npos ? "" : label.substr(equals + 1);
+    labels[label.substr(0, equals)] = equals == std::string::npos ? "" : label.substr(equals + 1);
   }
   return labels;
 }
@@ -117,9 +116,10 @@ Result<Unit, std::string> check_taints(const std::vector<std::string>& taints) {
     const size_t colon = taint.rfind(':');
     const std::string effect = colon == std::string::npos ? "" : taint.substr(colon + 1);
     if (effect != "NoSchedule" && effect != "PreferNoSchedule" && effect != "NoExecute") {
-      return Err(fmt::format("--node-taint: \"{}\" is not of the form key=value:Effect with Effect "
-                             "NoSchedule, PreferNoSchedule or NoExecute",
-                             taint));
+      return Err(
+          fmt::format("--node-taint: \"{}\" is not of the form key=value:Effect with Effect "
+                      "NoSchedule, PreferNoSchedule or NoExecute",
+                      taint));
     }
     const std::string key = taint.substr(0, std::min(taint.find('='), colon));
     if (auto why = check_label_key(key); !why.empty()) {

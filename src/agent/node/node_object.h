@@ -27,8 +27,8 @@ Result<Unit, std::string> check_taints(const std::vector<std::string>& taints);
 // For registration: metadata, taints and status.
 api::corev1::Node make_node(const NodeFacts& facts, WallTime now);
 // The status now; conditions keep their transition times where nothing changed.
-api::corev1::NodeStatus make_status(const NodeFacts& facts,
-                                    const api::corev1::NodeStatus& before, WallTime now);
+api::corev1::NodeStatus make_status(const NodeFacts& facts, const api::corev1::NodeStatus& before,
+                                    WallTime now);
 // True if the two differ in more than heartbeat times.
 bool status_differs(const api::corev1::NodeStatus& a, const api::corev1::NodeStatus& b);
 // The labels every node has, and those of the flags, missing or different on `node`: applied; true

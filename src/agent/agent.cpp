@@ -1,0 +1,247 @@
+// The composition root of the node agent.
+#include "orch/agent/agent.h"
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <thread>
+
+#include "agent/containerd/containerd.h"
+#include "agent/containerd/image_importer.h"
+#include "agent/cri/cri_runtime.h"
+#include "agent/network/network.h"
+#include "agent/node/identity.h"
+#include "agent/node/node_agent.h"
+#include "agent/pod_manager.h"
+#include "agent/serve/agent_server.h"
+#include "orch/base/log.h"
+#include "orch/client/http_transport.h"
+#include "orch/net/proxy.h"
+
+namespace orch::agent {
+namespace {
+
+using namespace api;
+
+class AgentImpl final : public Agent {
+ public:
+  AgentImpl(Env& env, const AgentConfig& config)
+      : env_(env), config_(config), names_(net::instance_names(config.data_dir)) {}
+  ~AgentImpl() override { stop(); }
+
+  Result<Unit, std::string> start();
+  void stop() override;
+
+ private:
+  Result<Unit, std::string> check_config() const;
+  Result<Unit, std::string> start_runtime();
+  Result<Unit, std::string> connect();
+  Result<Unit, std::string> start_network();
+  Result<Unit, std::string> start_pods();
+  void start_node();
+  void watch_pods();
+
+  Env& env_;
+  AgentConfig config_;
+  net::InstanceNames names_;
+  std::unique_ptr<Containerd> containerd_;
+  std::unique_ptr<ContainerRuntime> runtime_;
+  Identity identity_;
+  std::unique_ptr<client::HttpTransport> transport_;
+  std::unique_ptr<client::Client> client_;
+  std::unique_ptr<client::EventRecorder> events_;
+  std::unique_ptr<client::InformerSet> informers_;
+  std::unique_ptr<Network> network_;
+  std::shared_ptr<NodeAgent> node_;
+  std::unique_ptr<PodManager> pods_;
+  std::unique_ptr<client::InformerBase> pod_informer_;
+  std::unique_ptr<AgentServer> server_;
+  std::shared_ptr<Strand> strand_;
+  std::atomic<bool> stopping_{false};
+};
+
+Result<Unit, std::string> AgentImpl::check_config() const {
+  ORCH_CHECK(check_labels(config_.node_label));
+  ORCH_CHECK(check_taints(config_.node_taint));
+  if (auto mode = net::parse_overlay_mode(config_.overlay); !mode) {
+    return Err("--overlay: " + mode.error());
+  }
+  // Asked here too, so that a wrong mode is told before anything was started.
+  if (auto proxy = net::make_proxy_backend(config_.proxy_mode, {.table = names_.proxy_table});
+      !proxy) {
+    return Err("--proxy-mode: " + proxy.error());
+  }
+  if (!config_.node_name.empty()) {
+    if (auto why = check_dns1123_subdomain(config_.node_name); !why.empty()) {
+      return Err(fmt::format("--node-name: \"{}\": {}", config_.node_name, why));
+    }
+  }
+  return Unit{};
+}
+
+Result<Unit, std::string> AgentImpl::start_runtime() {
+  std::string endpoint = config_.container_runtime_endpoint;
+  if (endpoint.empty()) {
+    ContainerdOptions options;
+    options.data_dir = config_.data_dir;
+    ORCH_TRY(containerd_, Containerd::start(env_, options));
+    endpoint = containerd_->paths().endpoint;
+  }
+  if (endpoint.find("://") == std::string::npos) endpoint = "unix://" + endpoint;
+  runtime_ = make_cri_runtime(endpoint);
+  return Unit{};
+}
+
+Result<Unit, std::string> AgentImpl::connect() {
+  auto tls = net::TlsClientContext::create(
+      {.ca_pem = identity_.server_ca_pem, .key_pair = identity_.client});
+  if (!tls) return Err("client TLS: " + tls.error());
+  client::HttpTransportOptions options;
+  options.base_url = identity_.server_url;
+  options.tls = *tls;
+  options.user_agent = "orch-agent";
+  transport_ = client::make_http_transport(options);
+  client_ = std::make_unique<client::Client>(*transport_);
+  events_ = client::make_event_recorder(env_, *transport_, "kubelet", identity_.node_name);
+  informers_ = std::make_unique<client::InformerSet>(env_, *transport_);
+  return Unit{};
+}
+
+Result<Unit, std::string> AgentImpl::start_network() {
+  const ContainerdPaths paths = containerd_paths(config_.data_dir);
+  NetworkConfig config;
+  config.node_name = identity_.node_name;
+  config.node_ip = identity_.node_ip;
+  config.cluster_cidr = identity_.cluster.cluster_cidr;
+  config.service_cidr = identity_.cluster.service_cidr;
+  config.cluster_dns = identity_.cluster.cluster_dns;
+  config.cluster_domain = identity_.cluster.cluster_domain;
+  ORCH_TRY(config.overlay, net::parse_overlay_mode(config_.overlay));
+  config.proxy_mode = config_.proxy_mode;
+  config.names = names_;
+  config.cni_conf_dir = paths.cni_conf_dir;
+  config.cni_state_dir = config_.data_dir + "/agent/cni";
+  ORCH_TRY(network_, Network::create(env_, *informers_, std::move(config)));
+  network_->start();
+  return Unit{};
+}
+
+Result<Unit, std::string> AgentImpl::start_pods() {
+  PodManagerConfig config;
+  config.data_dir = config_.data_dir;
+  config.node_name = identity_.node_name;
+  config.node_ips = {identity_.node_ip};
+  config.cluster_dns = {identity_.cluster.cluster_dns};
+  config.cluster_domain = identity_.cluster.cluster_domain;
+  auto& services = informers_->get<corev1::Service>();
+  PodManagerDeps deps{
+      .transport = *transport_,
+      .runtime = *runtime_,
+      .events = *events_,
+      .services =
+          [&services] {
+            std::vector<std::shared_ptr<const corev1::Service>> out;
+            for (auto& object : services.list()) {
+              out.push_back(std::static_pointer_cast<const corev1::Service>(object));
+            }
+            return out;
+          },
+      .allocatable = [node = node_] { return node->allocatable(); },
+      .config = std::move(config)};
+  pods_ = PodManager::create(env_, std::move(deps));
+  AgentServerOptions options;
+  options.address = config_.bind_address;
+  options.port = config_.kubelet_port;
+  options.serving = identity_.serving;
+  options.client_ca_pem = identity_.cluster.client_ca_pem;
+  auto server = AgentServer::start(env_, *pods_, options);
+  if (!server) return Err("--kubelet-port: " + server.error());
+  server_ = std::move(*server);
+  pods_->on_runtime_change([node = std::weak_ptr(node_)] {
+    if (auto alive = node.lock()) alive->poke();
+  });
+  pods_->start();
+  return Unit{};
+}
+
+void AgentImpl::start_node() {
+  NodeAgentDeps deps{
+      .client = *client_,
+      .nodes = informers_->lister<corev1::Node>(),
+      .runtime = *runtime_,
+      .events = *events_,
+      .data_dir = config_.data_dir,
+      .facts = {},
+      .set_up_network = [this](const std::string& cidr) { return network_->set_pod_cidr(cidr); }};
+  deps.facts.name = identity_.node_name;
+  deps.facts.ip = identity_.node_ip;
+  deps.facts.kubelet_port = config_.kubelet_port;
+  deps.facts.labels = config_.node_label;
+  deps.facts.taints = config_.node_taint;
+  node_ = NodeAgent::create(env_, std::move(deps));
+}
+
+void AgentImpl::watch_pods() {
+  pod_informer_ = std::make_unique<client::InformerBase>(
+      env_, *transport_, resource_of<corev1::Pod>(), "spec.nodeName=" + identity_.node_name);
+  pod_informer_->add_handler(
+      [this](const ObjectPtr& old, const ObjectPtr& now) { pods_->on_pod_change(old, now); });
+  pod_informer_->start();
+  // What runs but is unknown is an orphan only once the server said what there is.
+  strand_ = env_.executor.make_strand("agent");
+  auto check = std::make_shared<std::function<void()>>();
+  *check = [this, weak = std::weak_ptr(check)] {
+    if (stopping_) return;
+    if (pod_informer_->synced()) return pods_->on_pods_synced();
+    if (auto again = weak.lock()) strand_->post_after(Millis{20}, [again] { (*again)(); });
+  };
+  strand_->post([check] { (*check)(); });
+}
+
+Result<Unit, std::string> AgentImpl::start() {
+  ORCH_CHECK(check_config());
+  ORCH_CHECK(start_runtime());  // comes up while we join
+  ORCH_TRY(identity_, establish_identity(env_, config_, [this] { return stopping_.load(); }));
+  ORCH_CHECK(connect());
+  start_node();
+  ORCH_CHECK(start_network());
+  informers_->get<corev1::Service>();
+  informers_->start_all();
+  ORCH_CHECK(start_pods());
+  watch_pods();
+  node_->start();
+  log::info("agent", "node {} at {}", identity_.node_name, identity_.node_ip);
+  return Unit{};
+}
+
+void AgentImpl::stop() {
+  if (stopping_.exchange(true)) return;
+  if (node_) node_->stop();
+  if (pod_informer_) pod_informer_->stop();
+  if (pods_) pods_->stop();
+  if (server_) server_->stop();
+  if (informers_) informers_->stop();
+  if (network_) network_->stop();
+  if (containerd_) containerd_->stop();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Agent>, std::string> Agent::start(Env& env, const AgentConfig& config) {
+  auto agent = std::make_unique<AgentImpl>(env, config);
+  if (auto started = agent->start(); !started) {
+    agent->stop();
+    return Err(started.error());
+  }
+  return std::unique_ptr<Agent>(std::move(agent));
+}
+
+std::vector<std::string> kill_all(const std::string& data_dir) {
+  auto errors = kill_containerd(data_dir);
+  for (auto& error : net::remove_all(net::instance_names(data_dir))) {
+    errors.push_back(std::move(error));
+  }
+  return errors;
+}
+
+}  // namespace orch::agent

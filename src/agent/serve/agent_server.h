@@ -1,0 +1,34 @@
+// The agent's HTTPS API (the kubelet's paths): logs, exec, attach, port-forward, pods, health,
+// metrics. Only for clients with a certificate of the cluster's client CA in group system:masters
+// (the API server); no anonymous access, no read-only port.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "agent/pod_manager.h"
+#include "orch/net/http.h"
+
+namespace orch::agent {
+
+struct AgentServerOptions {
+  std::string address = "0.0.0.0";
+  uint16_t port = 10250;
+  net::KeyPair serving;
+  std::string client_ca_pem;
+};
+
+class AgentServer {
+ public:
+  static Result<std::unique_ptr<AgentServer>, std::string> start(Env& env, PodManager& pods,
+                                                                 const AgentServerOptions& options);
+  virtual ~AgentServer() = default;
+  virtual uint16_t port() const = 0;
+  virtual void stop() = 0;  // ends followed logs and streams; idempotent
+};
+
+}  // namespace orch::agent
