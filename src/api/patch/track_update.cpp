@@ -44,21 +44,25 @@ ApiResult<std::string> track_update(std::string_view before, std::string_view af
   auto new_root = doc::parse(after, arena);
   if (!old_root) return Err(internal_error(old_root.error().message));
   if (!new_root) return Err(internal_error(new_root.error().message));
-  Base base = base_entries(*old_root, *new_root, subresource);
   auto answer = [&](std::string_view managed_text) -> std::string {
     const Value* sent = managed_fields_of(*new_root);
     if (sent != nullptr && sent->raw == managed_text) return std::string(after);
     return splice_managed_fields(after, *new_root, managed_text);
   };
+  typed::Comparison difference = typed::compare(&*old_root, &*new_root, Schema::of(type));
+  difference.changed.subtract(stripped_fields());
+  difference.removed.subtract(stripped_fields());
+  bool different = !difference.changed.empty() || !difference.removed.empty();
+  const Value *live = managed_fields_of(*old_root), *sent = managed_fields_of(*new_root);
+  if (!different && live != nullptr && sent != nullptr && live->raw == sent->raw) {
+    return std::string(after);
+  }
+  Base base = base_entries(*old_root, *new_root, subresource);
   // An object without entries is not tracked, until somebody applies it.
   if (base.managed.entries.empty() && !create) return answer("");
   std::string_view base_text =
       base.source != nullptr && !base.managed.entries.empty() ? base.source->raw : "";
-
-  typed::Comparison difference = typed::compare(&*old_root, &*new_root, Schema::of(type));
-  difference.changed.subtract(stripped_fields());
-  difference.removed.subtract(stripped_fields());
-  if (difference.changed.empty() && difference.removed.empty()) return answer(base_text);
+  if (!different) return answer(base_text);
 
   base.managed.take_from_others(difference.changed, difference.removed, nullptr);
   if (!difference.changed.empty()) {
