@@ -13,6 +13,7 @@ namespace orch::storage {
 namespace {
 
 constexpr int64_t kLeaseTtlMax = 9'000'000'000;
+constexpr size_t kFetchStep = 256;
 
 }  // namespace
 
@@ -139,14 +140,22 @@ Revision Engine::floor_of(const KeyRange& range) const {
   return compacted;
 }
 
+// In portions, between which the writer serves others.
 StoreResult<std::vector<Bytes>> Engine::fetch(const std::vector<int64_t>& ids) {
   ORCH_ASSERT(backend_ != nullptr);  // without one nothing is ever shed
-  Request request;
-  request.kind = Request::Kind::kRead;
-  request.ids = ids;
-  submit(request);
-  if (request.error) return Err(std::move(*request.error));
-  return std::move(request.values);
+  std::vector<Bytes> values;
+  values.reserve(ids.size());
+  while (values.size() < ids.size()) {
+    const auto first = ids.begin() + static_cast<ptrdiff_t>(values.size());
+    const size_t count = std::min(kFetchStep, ids.size() - values.size());
+    Request request;
+    request.kind = Request::Kind::kRead;
+    request.ids.assign(first, first + static_cast<ptrdiff_t>(count));
+    submit(request);
+    if (request.error) return Err(std::move(*request.error));
+    std::move(request.values.begin(), request.values.end(), std::back_inserter(values));
+  }
+  return values;
 }
 
 StoreResult<Unit> Engine::fill(RangeResponse& response, const std::vector<MissingValue>& missing,

@@ -23,7 +23,7 @@
 namespace orch::storage {
 
 struct EngineLimits {
-  int64_t history_bytes = 64 << 20;  // superseded values kept in memory
+  int64_t history_bytes = 32 << 20;  // superseded values kept in memory
   size_t history_events = 500'000;   // more makes compaction come early
   Revision reserve = 10'000;         // revisions per reservation of the volatile tier
 };
