@@ -77,7 +77,9 @@ inline std::unique_ptr<HttpClient> client_for(const HttpServer& server, bool tls
   HttpClientOptions options;
   options.base_url = url(server, tls);
   if (tls) options.tls = client_tls(std::move(pair));
-  options.request_timeout = Millis{20000};
+  // Wide: sanitizers on a busy machine take their time.
+  options.connect_timeout = Millis{60000};
+  options.request_timeout = Millis{60000};
   return HttpClient::create(options);
 }
 

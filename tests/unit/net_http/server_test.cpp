@@ -360,13 +360,19 @@ TEST_CASE("500 TLS streams need no further threads and all get every event") {
                 }).value();
   size_t before = thread_count();
   std::atomic<int> received{0};
-  // Raw TLS clients without threads of their own: upgrades of the client give bare connections, so
-  // plain request bytes go through insecure sockets; here the client library's streams are used on
-  // few threads, one after another, each left open.
   std::vector<std::shared_ptr<HttpClient::Cancel>> cancels;
   std::vector<std::thread> threads;
+  struct Join {
+    std::vector<std::shared_ptr<HttpClient::Cancel>>& cancels;
+    std::vector<std::thread>& threads;
+    ~Join() {
+      for (auto& cancel : cancels) cancel->cancel();
+      for (auto& thread : threads) thread.join();
+    }
+  };
   auto client = client_for(*server, true);
-  for (int i = 0; i < 500; ++i) {
+  auto join = std::make_unique<Join>(Join{cancels, threads});
+  for (size_t i = 0; i < 500; ++i) {
     cancels.push_back(HttpClient::make_cancel());
     threads.emplace_back([&, cancel = cancels.back()] {
       (void)client->stream(
@@ -377,6 +383,13 @@ TEST_CASE("500 TLS streams need no further threads and all get every event") {
           },
           cancel);
     });
+    // Not all handshakes at once.
+    REQUIRE(eventually(
+        [&] {
+          std::lock_guard lock(mutex);
+          return streams.size() + 20 > i;
+        },
+        Millis{60000}));
   }
   REQUIRE(eventually(
       [&] {
@@ -390,8 +403,7 @@ TEST_CASE("500 TLS streams need no further threads and all get every event") {
     for (auto& stream : streams) CHECK(stream->write(event));
   }
   CHECK(eventually([&] { return received == 1500; }, Millis{30000}));
-  for (auto& cancel : cancels) cancel->cancel();
-  for (auto& thread : threads) thread.join();
+  join.reset();
   CHECK(eventually([&] { return !streams[0]->write("x") && !streams[499]->write("x"); }));
 }
 
