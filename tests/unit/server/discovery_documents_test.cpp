@@ -74,6 +74,34 @@ TEST_CASE("health, version, unknown paths") {
   CHECK(api.get("/").body.find("\"/apis/apps/v1\"") != std::string::npos);
 }
 
+TEST_CASE("OpenAPI documents by Accept, ETag and hash") {
+  ApiFixture api;
+  const auto index = api.get("/openapi/v3");
+  const auto url = json_string(
+      *json_path(json_member(*json_path(index.body, "paths"), "apis/apps/v1").value_or("{}"),
+                 "serverRelativeURL"));
+  REQUIRE(url);
+  const auto apps = api.get(*url);
+  CHECK(apps.status == 200);
+  CHECK(apps.header("Cache-Control") == "public, immutable");
+  CHECK(apps.at("openapi").starts_with("3."));
+  const auto stale = api.get("/openapi/v3/apis/apps/v1?hash=0");
+  CHECK(stale.status == 301);
+  CHECK(stale.header("Location") == *url);
+  CHECK(api.get("/openapi/v3/apis/nope/v1").status == 404);
+  const auto same = api.send("GET", *url, "", {{"If-None-Match", apps.header("ETag")}});
+  CHECK(same.status == 304);
+  const auto two = api.get("/openapi/v2");
+  CHECK(two.at("swagger") == "2.0");
+  const auto proto =
+      api.get("/openapi/v2", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf");
+  CHECK(proto.header("Content-Type") ==
+        "application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
+  CHECK(!proto.body.empty());
+  CHECK(proto.body != two.body);
+  CHECK(api.get("/openapi/v2", "text/html").status == 406);
+}
+
 TEST_CASE("added paths") {
   ApiFixture api;
   api.server->add_path("/mine/", true, [](Call& call, net::HttpResponse& response) {
