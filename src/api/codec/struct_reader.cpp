@@ -13,6 +13,8 @@ namespace orch::api::codec {
 namespace {
 
 constexpr size_t kFindingsMax = 100;
+// Structs within structs. Only JSON schemas nest without end; walkers recurse over them.
+constexpr size_t kStructsMax = 1000;
 
 // Of the field called `name`, inlined structs included; `index` counts fields in table order.
 const FieldInfo* find_field(const TypeInfo& type, std::string_view name, unsigned& index) {
@@ -378,7 +380,13 @@ bool StructReader::begin_root(bool is_array) {
     return fail(go_value_error("array", std::string(package.substr(package.find('/') + 1)) + "." +
                                             std::string(root_.name)));
   }
-  push(Kind::kStruct, value_).type = &root_;
+  return begin_struct(root_, value_);
+}
+
+bool StructReader::begin_struct(const TypeInfo& type, void* value) {
+  if (structs_open_ == kStructsMax) return fail("exceeded max depth");
+  structs_open_++;
+  push(Kind::kStruct, value).type = &type;
   return true;
 }
 
@@ -399,8 +407,7 @@ bool StructReader::begin_message(const Slot& slot, bool is_array) {
   const TypeInfo& type = *slot.field->message;
   if (type.json_form == JsonForm::kObject) {
     if (is_array) return mismatch("array", slot);
-    push(Kind::kStruct, slot.at).type = &type;
-    return true;
+    return begin_struct(type, slot.at);
   }
   const bool or_bool = type.json_form == JsonForm::kSchemaOrBool;
   if (is_array) {
@@ -411,8 +418,7 @@ bool StructReader::begin_message(const Slot& slot, bool is_array) {
   if (or_bool) get<bool>(member(slot.at, type.fields[0])) = true;
   const FieldInfo& schema = type.fields[or_bool ? 1 : 0];
   void* at = schema.container->add(member(slot.at, schema), {});
-  push(Kind::kStruct, at).type = schema.message;
-  return true;
+  return begin_struct(*schema.message, at);
 }
 
 bool StructReader::key(std::string_view name) {
@@ -458,6 +464,7 @@ bool StructReader::key(std::string_view name) {
 bool StructReader::end() {
   const Frame& frame = top();
   if (frame.kind == Kind::kRaw) get<RawJson>(frame.target).text += frame.is_array ? ']' : '}';
+  if (frame.kind == Kind::kStruct) structs_open_--;
   depth_--;
   return true;
 }

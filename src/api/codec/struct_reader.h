@@ -53,6 +53,7 @@ class StructReader {
   std::string path_to_top() const;
   Slot next_slot();
   Frame& push(Kind kind, void* target);
+  bool begin_struct(const TypeInfo& type, void* value);
   bool begin_root(bool is_array);
   bool begin_container(const Slot& slot, bool is_array);
   bool begin_message(const Slot& slot, bool is_array);
@@ -71,6 +72,7 @@ class StructReader {
   size_t depth_max_;
   std::vector<Frame> stack_;  // the first depth_ are in use; the others keep their buffers
   size_t depth_ = 0;
+  size_t structs_open_ = 0;
   std::string error_;
 };
 

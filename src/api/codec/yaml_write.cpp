@@ -17,6 +17,7 @@ namespace {
 using Json = nlohmann::json;
 constexpr size_t kFoldAfter = 80;
 constexpr size_t kSimpleKeyMax = 128;
+constexpr size_t kNestingMax = 1000;
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 // Go asks unicode.IsLetter; of what is beyond ASCII nearly everything in keys is a letter.
@@ -309,12 +310,34 @@ void YamlWriter::value(const Json& json, size_t column, bool in_map) {
   map(json, column + 2, true);
 }
 
+// How deep lists and objects nest in a JSON text.
+size_t nesting(std::string_view json) {
+  size_t depth = 0, deepest = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < json.size(); i++) {
+    const char c = json[i];
+    if (in_string) {
+      if (c == '\\') i++;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '{' || c == '[') {
+      deepest = std::max(deepest, ++depth);
+    } else if ((c == '}' || c == ']') && depth > 0) {
+      depth--;
+    }
+  }
+  return deepest;
+}
+
 }  // namespace
 
 }  // namespace codec
 
 std::string json_to_yaml(std::string_view json) {
   using codec::Json;
+  // The writer recurses; JSON is YAML anyway.
+  if (codec::nesting(json) > codec::kNestingMax) return std::string(json) + "\n";
   const Json document = Json::parse(json.begin(), json.end(), nullptr, false);
   if (document.is_discarded()) return std::string(json) + "\n";
   codec::YamlWriter writer;

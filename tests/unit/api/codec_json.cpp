@@ -192,6 +192,8 @@ TEST_CASE("depth is limited and deep input harms nothing", "[api][codec]") {
       nested("{\"not\":", "}", 900).replace(900 * 7, 1, "{}"));
   REQUIRE(schema);
   CHECK(equal(*schema, *schema));
+  CHECK(error_of<apiextensionsv1::JSONSchemaProps>(
+            nested("{\"not\":", "}", 1'000).replace(1'000 * 7, 1, "{}")) == "exceeded max depth");
   CHECK_FALSE(peek_kind(nested("[", "]", 100'000)));
   CHECK_FALSE(peek_kind("{\"a\":" + nested("[", "]", 100'000) + "}"));
 }

@@ -199,6 +199,12 @@ TEST_CASE("documents look as kubectl prints them", "[api][yaml]") {
   CHECK(json_to_yaml("\"a\"") == "a\n");
 }
 
+TEST_CASE("what is nested too deep stays JSON", "[api][yaml]") {
+  const std::string deep = std::string(200'000, '[') + std::string(200'000, ']');
+  CHECK(json_to_yaml(deep) == deep + "\n");
+  CHECK(json_to_yaml(R"({"a":"\"[[{"})") == "a: '\"[[{'\n");
+}
+
 TEST_CASE("long lines are folded after 80 columns", "[api][yaml]") {
   const std::string words =
       "The quick brown fox jumps over the lazy dog and then runs away from the very angry dog";
