@@ -2,9 +2,29 @@
 
 #include <algorithm>
 
+#include "orch/api/type_info.h"
 #include "server/registry/registry.h"
 
 namespace orch::server {
+namespace {
+
+// True if the path leads through structs to a string: absent in JSON then means empty. (Stored
+// objects have all their defaults.)
+bool names_string(const api::TypeInfo* type, std::string_view path) {
+  while (type != nullptr) {
+    const size_t dot = path.find('.');
+    const api::FieldInfo* field = type->find(path.substr(0, dot));
+    if (field == nullptr || field->shape == api::Shape::kList || field->shape == api::Shape::kMap) {
+      return false;
+    }
+    if (dot == std::string_view::npos) return field->type == api::FieldType::kString;
+    type = field->message;
+    path.remove_prefix(dot + 1);
+  }
+  return false;
+}
+
+}  // namespace
 
 api::ApiResult<ObjectFilter> ObjectFilter::make(const api::ResourceInfo& resource,
                                                 std::string_view label_selector,
@@ -48,7 +68,7 @@ std::string ObjectFilter::field_of(const Stored& object, std::string_view field,
                                    std::unique_ptr<api::Object>& decoded) const {
   // A string at the field's own path is its value; defaults and derived values need the object.
   if (auto text = object.string_at(field)) return std::move(*text);
-  if (field.starts_with("metadata.") || resource_->field_value == nullptr) return "";
+  if (names_string(resource_->type, field) || resource_->field_value == nullptr) return "";
   if (!decoded) {
     auto result = Registry::decode(*resource_, object);
     if (!result) return "";

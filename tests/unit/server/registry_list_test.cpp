@@ -155,16 +155,28 @@ TEST_CASE("10,000 Pods list fast") {
         storage::Op::put("/registry/core/pods/default/p" + std::to_string(i), value));
     REQUIRE(api.store->txn(txn));
   }
-  auto best = std::chrono::microseconds::max();
-  for (int round = 0; round < 3; ++round) {
-    const auto start = std::chrono::steady_clock::now();
-    const auto list = api.get("/api/v1/pods");
-    best = std::min(best, std::chrono::duration_cast<std::chrono::microseconds>(
-                              std::chrono::steady_clock::now() - start));
-    CHECK(list.body.size() > 25'000'000);
-  }
-  WARN("LIST of 10,000 Pods: " << best.count() << " us");
-  CHECK(best < std::chrono::milliseconds(200));  // unoptimised and shared machines
+  // The limit is a copy of as many bytes into fresh memory, which is all a splice should cost.
+  const auto timed = [](auto&& work) {
+    auto best = std::chrono::microseconds::max();
+    for (int round = 0; round < 3; ++round) {
+      const auto start = std::chrono::steady_clock::now();
+      work();
+      best = std::min(best, std::chrono::duration_cast<std::chrono::microseconds>(
+                                std::chrono::steady_clock::now() - start));
+    }
+    return best;
+  };
+  std::string body;
+  const auto list = timed([&] { body = api.get("/api/v1/pods").body; });
+  CHECK(body.size() > 25'000'000);
+  size_t copied = 0;
+  const auto copy = timed([&] {
+    const std::string fresh(body);
+    copied += fresh.size();
+  });
+  WARN("LIST of 10,000 Pods: " << list.count() << " us, a copy " << copy.count() << " us of "
+                               << copied / 3 << " bytes");
+  CHECK(list < 5 * copy + Millis{20});
 }
 
 }  // namespace orch::server::test
