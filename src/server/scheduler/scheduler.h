@@ -29,3 +29,7 @@ class Scheduler {
 };
 
 }  // namespace orch::server::scheduler
+
+namespace orch::server {
+using scheduler::Scheduler;
+}
