@@ -1,5 +1,7 @@
 // Server-side apply and managedFields over arbitrary live, applied and updated objects. Input:
 // three lines. Whatever the server answers itself must be taken back unchanged.
+#include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <string_view>
 

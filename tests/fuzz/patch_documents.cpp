@@ -1,4 +1,5 @@
 // JSON, merge and strategic patches of arbitrary documents. Input: document, newline, patch.
+#include <cstdint>
 #include <string_view>
 
 #include "orch/api/corev1.h"

@@ -1,4 +1,5 @@
 // Label and field selectors: what parses prints and parses again to the same.
+#include <cstdint>
 #include <cstdlib>
 #include <string_view>
 
