@@ -100,8 +100,8 @@ Run run_clients(World& w, int clients, int each, Disturb disturb) {
   std::atomic<int> running{clients};
   for (int c = 0; c < clients; ++c) {
     all.push_back(std::make_unique<Client>(*w.store, c, c % 4 == 3 ? "/v/" : "/k/"));
-    threads.emplace_back([&, c] {
-      all[static_cast<size_t>(c)]->run(each);
+    threads.emplace_back([&running, each, client = all.back().get()] {
+      client->run(each);
       --running;
     });
   }
