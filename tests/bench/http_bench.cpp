@@ -113,7 +113,7 @@ struct Load {
       std::exit(1);
     }
     SslPtr ssl(SSL_new(context.get()));
-    SSL_set_fd(ssl.get(), fd);
+    attach_socket(ssl.get(), fd);
     SSL_set_connect_state(ssl.get());
     Channel channel(fd, std::move(ssl));
     if (channel.handshake() != Io::kOk) std::exit(fail("handshake: " + channel.error()));

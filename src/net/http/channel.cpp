@@ -6,12 +6,61 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <utility>
 
 #include "orch/base/strings.h"
 
 namespace orch::net {
+namespace {
+
+// OpenSSL's own socket BIO writes with write(), which raises SIGPIPE.
+int socket_of(BIO* bio) { return static_cast<int>(reinterpret_cast<intptr_t>(BIO_get_data(bio))); }
+
+bool is_retry(int error) { return error == EAGAIN || error == EINTR; }
+
+int bio_write(BIO* bio, const char* data, int size) {
+  BIO_clear_retry_flags(bio);
+  ssize_t put = ::send(socket_of(bio), data, static_cast<size_t>(size), MSG_NOSIGNAL);
+  if (put < 0 && is_retry(errno)) BIO_set_retry_write(bio);
+  return static_cast<int>(put);
+}
+
+int bio_read(BIO* bio, char* data, int size) {
+  BIO_clear_retry_flags(bio);
+  ssize_t got = ::recv(socket_of(bio), data, static_cast<size_t>(size), 0);
+  if (got < 0 && is_retry(errno)) BIO_set_retry_read(bio);
+  if (got == 0) BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
+  return static_cast<int>(got);
+}
+
+long bio_control(BIO* bio, int command, long, void*) {
+  if (command == BIO_CTRL_EOF) return BIO_test_flags(bio, BIO_FLAGS_IN_EOF) != 0;
+  return command == BIO_CTRL_FLUSH ? 1 : 0;
+}
+
+BIO_METHOD* socket_method() {
+  static BIO_METHOD* const method = [] {
+    BIO_METHOD* made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "orch socket");
+    BIO_meth_set_write(made, bio_write);
+    BIO_meth_set_read(made, bio_read);
+    BIO_meth_set_ctrl(made, bio_control);
+    return made;
+  }();
+  return method;
+}
+
+}  // namespace
+
+bool attach_socket(SSL* ssl, int fd) {
+  BIO* bio = BIO_new(socket_method());
+  if (bio == nullptr) return false;
+  BIO_set_data(bio, reinterpret_cast<void*>(static_cast<intptr_t>(fd)));
+  BIO_set_init(bio, 1);
+  SSL_set_bio(ssl, bio, bio);
+  return true;
+}
 
 std::string system_error_text(int error) {
   if (error == ETIMEDOUT) return "i/o timeout";

@@ -46,6 +46,9 @@ class Channel {
   std::string error_;
 };
 
+// Lets `ssl` read and write `fd`, without SIGPIPE when the peer is gone. Does not own `fd`.
+bool attach_socket(SSL* ssl, int fd);
+
 // Go's words for an errno where they differ from strerror's only in case.
 std::string system_error_text(int error);
 

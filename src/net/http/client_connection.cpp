@@ -174,7 +174,7 @@ int remember_mismatch(int ok, X509_STORE_CTX* store) {
 Result<SslPtr, std::string> make_ssl(const TlsClientContextImpl& tls, SSL_CTX* context, int fd,
                                      const std::string& name, std::string& mismatched) {
   SslPtr ssl(SSL_new(context));
-  if (!ssl || SSL_set_fd(ssl.get(), fd) != 1) return Err(openssl_failure("tls"));
+  if (!ssl || !attach_socket(ssl.get(), fd)) return Err(openssl_failure("tls"));
   SSL_set_connect_state(ssl.get());
   if (tls.verifies()) {
     SSL_set_app_data(ssl.get(), &mismatched);

@@ -280,7 +280,7 @@ void ServerCore::add_connection(int fd, std::string address, bool loopback) {
   if (options_.tls) {
     context = static_cast<TlsServerContextImpl*>(options_.tls.get())->current();
     ssl.reset(SSL_new(context.get()));
-    if (!ssl || SSL_set_fd(ssl.get(), fd) != 1) {
+    if (!ssl || !attach_socket(ssl.get(), fd)) {
       ::close(fd);
       return;
     }

@@ -1,6 +1,5 @@
 #include "net/http/thread.h"
 
-#include <csignal>
 #include <memory>
 
 namespace orch::net {
@@ -31,13 +30,9 @@ bool create(const char* name, size_t stack_bytes, std::function<void()> run, boo
   pthread_attr_init(&attributes);
   pthread_attr_setstacksize(&attributes, stack_bytes * kStackFactor);
   if (detached) pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  sigset_t all, previous;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &previous);
   auto start = std::make_unique<Start>(Start{name, std::move(run)});
   bool ok = pthread_create(&thread, &attributes, enter, start.get()) == 0;
   if (ok) start.release();
-  pthread_sigmask(SIG_SETMASK, &previous, nullptr);
   pthread_attr_destroy(&attributes);
   return ok;
 }

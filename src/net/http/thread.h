@@ -11,7 +11,7 @@ namespace orch::net {
 inline constexpr size_t kSmallStackBytes = 256 * 1024;
 inline constexpr size_t kHandlerStackBytes = 1024 * 1024;  // handlers walk nested documents
 
-// Signals stay with the threads that the program chose for them. False = the system has no more.
+// False = the system has no more. The signal mask is the caller's.
 bool start_thread(const char* name, size_t stack_bytes, std::function<void()> run,
                   pthread_t& thread);
 bool start_detached_thread(const char* name, size_t stack_bytes, std::function<void()> run);

@@ -534,6 +534,23 @@ TEST_CASE("large bodies both ways over TLS") {
   CHECK(answer->body == body);
 }
 
+TEST_CASE("writing to a peer that left is an error, not a SIGPIPE") {
+  auto server = HttpServer::start(local(true), [](const HttpRequest&, HttpResponse& response) {
+                  response.status = 101;
+                  response.upgrade([](std::unique_ptr<RawConnection> c) { c->close(); });
+                }).value();
+  for (int i = 0; i < 5; ++i) {
+    auto upgraded = client_for(*server, true)->upgrade("GET", "/", {});
+    REQUIRE(upgraded);
+    bool failed = false;
+    for (int n = 0; n < 200 && !failed; ++n) {
+      failed = !upgraded->connection->write_all(std::string(10000, 'x'));
+      std::this_thread::sleep_for(Millis{1});
+    }
+    CHECK(failed);
+  }
+}
+
 TEST_CASE("unix sockets") {
   std::string path = "/tmp/orch-http-test-" + std::to_string(getpid()) + ".sock";
   int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
