@@ -66,7 +66,7 @@ TEST_CASE("environment: sources, order, expansion") {
   Objects objects;
   objects.maps["cm"] = {{"A", "from-map"}, {"k", "v"}};
   objects.secrets["sec"] = {{"A", "from-secret"}, {"=bad", "x"}};
-  auto pod = pod_of(R"({"nodeName":"n1","containers":[{"name":"c",
+  auto pod = pod_of(R"j({"nodeName":"n1","containers":[{"name":"c",
     "resources":{"limits":{"memory":"64Mi"},"requests":{"cpu":"250m"}},
     "envFrom":[{"configMapRef":{"name":"cm"}},{"prefix":"S_","secretRef":{"name":"sec"}},
                {"configMapRef":{"name":"none","optional":true}}],
@@ -80,7 +80,7 @@ TEST_CASE("environment: sources, order, expansion") {
            {"name":"REQ","valueFrom":{"resourceFieldRef":{"resource":"requests.cpu","divisor":"1m"}}},
            {"name":"OPT","valueFrom":{"secretKeyRef":{"name":"sec","key":"none","optional":true}}}]
 }]
-})");
+})j");
   auto env = environment(pod, objects);
 REQUIRE(env);
 const auto& v = env->variables;
