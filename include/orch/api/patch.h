@@ -16,15 +16,16 @@ enum class PatchType : uint8_t { kJson, kMerge, kStrategic, kApply };
 ApiResult<std::string> json_patch(std::string_view document, std::string_view patch);
 // RFC 7386.
 ApiResult<std::string> merge_patch(std::string_view document, std::string_view patch);
-// Strategic merge with all directives ($patch, $retainKeys, $setElementOrder, $deleteFromPrimitiveList).
+// Strategic merge with all directives ($patch, $retainKeys, $setElementOrder,
+// $deleteFromPrimitiveList).
 ApiResult<std::string> strategic_merge_patch(std::string_view document, std::string_view patch,
                                              const TypeInfo& type);
 
 // Server-side apply (KEP-555). All texts are JSON of whole objects of `type`.
 struct ApplyRequest {
-  std::string_view live;     // "" = create
-  std::string_view applied;  // the applied configuration (JSON)
-  std::string_view manager;  // fieldManager
+  std::string_view live;         // "" = create
+  std::string_view applied;      // the applied configuration (JSON)
+  std::string_view manager;      // fieldManager
   std::string_view subresource;  // "" or "status", "scale"
   bool force = false;
   WallTime now;

@@ -21,7 +21,7 @@ using openapi::Dialect;
 using openapi::ProtoWriter;
 
 constexpr std::string_view kTitle = "Kubernetes";
-constexpr std::string_view kVersion = "v1.32.0";
+constexpr std::string_view kVersion = "v1.32.0+orch1";
 
 // Receives a document's parts in order.
 class Sink {

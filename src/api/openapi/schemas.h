@@ -15,9 +15,6 @@ enum class Dialect : uint8_t { kV2, kV3 };
 // {"$ref": "#/definitions/<name>"} or "#/components/schemas/<name>".
 doc::Value reference(Dialect dialect, std::string_view name, doc::Arena& arena);
 
-inline constexpr std::string_view kListSuffix = "List";
-inline constexpr std::string_view kMetaPrefix = "io.k8s.apimachinery.pkg.apis.meta.v1.";
-
 // Collects what schemas refer to, so that a document holds no more than it needs.
 class Closure {
  public:
