@@ -10,8 +10,8 @@ if(ORCH_SANITIZE)
   add_link_options(-fsanitize=${ORCH_SANITIZE})
 endif()
 
-# orch_dependency(name pkg-config-modules...): target dep_<name>. Static archives but with
-# sanitizers, which need shared libraries.
+# orch_dependency(name pkg-config-modules...): target dep_<name>, with everything a static link needs. The
+# executable links statically (-static-pie), tests against the shared libraries.
 function(orch_dependency name)
   pkg_check_modules(DEP_${name} REQUIRED QUIET ${ARGN})
   add_library(dep_${name} INTERFACE)
@@ -22,8 +22,8 @@ function(orch_dependency name)
     set(libs ${DEP_${name}_STATIC_LIBRARIES})
     list(REMOVE_DUPLICATES libs)
     list(REMOVE_ITEM libs pthread dl rt m c)
-    target_link_libraries(dep_${name} INTERFACE -Wl,-Bstatic -Wl,--start-group ${libs}
-                          -Wl,--end-group -Wl,-Bdynamic Threads::Threads ${CMAKE_DL_LIBS})
+    target_link_libraries(dep_${name} INTERFACE -Wl,--start-group ${libs} -Wl,--end-group
+                          Threads::Threads ${CMAKE_DL_LIBS})
   endif()
 endfunction()
 
