@@ -41,8 +41,10 @@ struct Link {
   std::string name, kind;  // kind: "bridge", "veth", "vxlan", "" ...
   std::string mac;         // "02:..."
   uint32_t mtu = 0;
-  int master = 0;  // index of the bridge it is a port of
-  bool up = false;
+  int master = 0;            // index of the bridge it is a port of
+  bool up = false;           // as configured
+  bool operational = false;  // and it carries traffic (RFC 2863 operational state)
+  bool forwarding = false;   // a bridge port that its bridge sends to
   uint32_t vxlan_vni = 0;
   uint16_t vxlan_port = 0;
   uint32_t vxlan_local = 0;

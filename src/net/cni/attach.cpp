@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 #include "net/cni/hostports.h"
 #include "net/cni/ipam.h"
@@ -83,6 +85,23 @@ Result<CniAttachment, NetError> plug(Netlink& netlink, const CniNetwork& network
   return at;
 }
 
+// The kernel lets traffic through a little after both ends are up; a container whose first packets
+// are lost would wait a second for their repetition. Late is no error.
+void wait_operational(const CniAttachment& at) {
+  constexpr int kTries = 200;
+  constexpr std::chrono::milliseconds kPause{2};
+  auto host = Netlink::open();
+  auto pod = Netlink::open_in(at.netns);
+  if (!host || !pod) return;
+  for (int i = 0; i < kTries; ++i) {
+    auto outer = (*host)->find_link(at.host_link);
+    auto inner = (*pod)->find_link(at.pod_link);
+    if (!outer || !*outer || !inner || !*inner) return;
+    if ((*outer)->operational && (*outer)->forwarding && (*inner)->operational) return;
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
 }  // namespace
 
 std::string host_link_name(const CniTarget& target) {
@@ -114,7 +133,11 @@ Result<CniAttachment, CniError> attach(const CniNetwork& network, const CniTarge
              });
     };
     auto ports = add_hostports(network.hostport_table, *address, network.ports, alive);
-    if (ports) return *std::move(done);
+    if (ports) {
+      pool->reset();  // others need not wait for us
+      wait_operational(*done);
+      return *std::move(done);
+    }
     done = Err(ports.error());
   }
   (void)(*netlink)->remove_link(host_link_name(target));

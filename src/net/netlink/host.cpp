@@ -5,6 +5,7 @@
 #include <map>
 
 #include "net/netlink/nftables.h"
+#include "net/netlink/route_owner.h"
 #include "orch/base/strings.h"
 #include "orch/net/netlink.h"
 
@@ -103,6 +104,13 @@ std::vector<NetError> remove_all(const InstanceNames& names) {
   if (!netlink) {
     errors.push_back(netlink.error());
     return errors;
+  }
+  auto routes = (*netlink)->routes();
+  if (!routes) errors.push_back(routes.error());
+  for (const Route& route : routes.value_or(std::vector<Route>{})) {
+    bool ours = route.protocol == kOverlayRouteProtocol &&
+                route.metric == overlay_route_metric(names.vxlan);
+    if (ours) note((*netlink)->remove_route(route));
   }
   // Ports first: a bridge leaves its veths behind when it goes.
   auto links = (*netlink)->links();

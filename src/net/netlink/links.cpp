@@ -1,10 +1,10 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/if.h>
 #include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/veth.h>
-#include <net/if.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -33,6 +33,9 @@ Link parse_link(std::string_view payload) {
   link.mac = format_mac(attributes.get(IFLA_ADDRESS));
   Attributes info = attributes.nested(IFLA_LINKINFO);
   link.kind = info.text(IFLA_INFO_KIND);
+  link.operational = attributes.u8(IFLA_OPERSTATE) == IF_OPER_UP;
+  link.forwarding = info.text(IFLA_INFO_SLAVE_KIND) == "bridge" &&
+                    info.nested(IFLA_INFO_SLAVE_DATA).u8(IFLA_BRPORT_STATE) == BR_STATE_FORWARDING;
   if (link.kind == "vxlan") {
     Attributes data = info.nested(IFLA_INFO_DATA);
     link.vxlan_vni = data.u32(IFLA_VXLAN_ID);

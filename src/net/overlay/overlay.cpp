@@ -7,7 +7,7 @@
 #include <set>
 
 #include "net/netlink/nftables.h"
-#include "net/overlay/overlay_constants.h"
+#include "net/netlink/route_owner.h"
 #include "orch/base/log.h"
 
 namespace orch::net {
@@ -116,16 +116,14 @@ void KernelOverlay::apply_neighbours(Netlink& netlink, const OverlayPlan& plan, 
   }
 }
 
-// Of host-gw and none, our routes are those with our protocol number inside our cluster CIDR:
-// another instance in this namespace has another CIDR.
+// Ours are, with our protocol number: those on the vxlan, or those with our metric.
 void KernelOverlay::apply_routes(Netlink& netlink, const std::vector<Route>& desired, int link) {
   auto routes = netlink.routes();
   if (!note(routes)) return;
-  auto cluster = parse_prefix(options_.cluster_cidr);
+  const uint32_t metric = overlay_route_metric(options_.device);
   for (const Route& route : *routes) {
     bool ours = route.protocol == kOverlayRouteProtocol &&
-                (link ? route.link_index == link
-                      : cluster && cluster->contains(route.destination.network()));
+                (route.metric == metric || (link && route.link_index == link));
     if (ours && !holds(desired, route)) note(netlink.remove_route(route));
   }
   for (const Route& route : desired) {

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "net/overlay/overlay_constants.h"
+#include "net/netlink/route_owner.h"
 #include "orch/net/overlay.h"
 
 namespace orch::net {
@@ -112,6 +112,7 @@ OverlayPlan plan_overlay(const OverlayOptions& options, const OverlayNode& self,
     route.destination = peer.pods;
     route.gateway = peer.ip;
     route.protocol = kOverlayRouteProtocol;
+    route.metric = overlay_route_metric(options.device);
     plan.routes.push_back(route);
   }
   return plan;

@@ -141,11 +141,17 @@ void check_cluster(OverlayMode mode, bool bridge_filter) {
   // A node that is gone loses its routes; remove_all leaves nothing of ours.
   two.start({two.self()});
   CHECK(ask(pod_b, Protocol::kTcp, "10.42.1.2", 8080, 0, 300).error != "");
+  two.start(nodes);
+  CHECK(ask(pod_b, Protocol::kTcp, "10.42.1.2", 8080).error == "");
   two.netns.run([&]() -> Result<Unit, NetError> {
     auto errors = remove_all(two.names);
     if (!errors.empty()) return Err(errors[0]);
     ORCH_TRY(auto netlink, Netlink::open());
     ORCH_TRY(auto links, netlink->links());
+    ORCH_TRY(auto routes, netlink->routes());
+    for (const Route& route : routes) {
+      if (route.protocol == 79) return Err("left: route " + format_prefix(route.destination));
+    }
     for (const Link& link : links) {
       if (link.name != "lo" && !link.name.starts_with("eth")) return Err("left: " + link.name);
     }

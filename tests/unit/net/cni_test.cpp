@@ -185,6 +185,7 @@ TEST_CASE("CNI: ADD, CHECK, DEL with real namespaces", "[kernel]") {
   CniAnswer added = call(node, "ADD", "c1", one.path(), config(state.path));
   INFO(added.text);
   REQUIRE(added.exit_code == 0);
+  CHECK(one.netlink()->find_link("eth0")->value().operational);
   CHECK(added.text.find("10.42.0.2/32") != std::string::npos);
   REQUIRE(call(node, "ADD", "c2", two.path(), config(state.path)).exit_code == 0);
   CHECK(call(node, "CHECK", "c1", one.path(), config(state.path)).text == "");

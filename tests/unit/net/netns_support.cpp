@@ -66,6 +66,13 @@ void connect(const TestNetns& a, const std::string& name_a, const std::string& a
   check(in_b->ensure_address(name_b, parse_prefix(address_b).value()));
   check(in_a->set_up(name_a));
   check(in_b->set_up(name_b));
+  // Packets sent before would be lost, and their repetition late.
+  for (int i = 0; i < 500; ++i) {
+    auto end_a = in_a->find_link(name_a), end_b = in_b->find_link(name_b);
+    if ((*end_a)->operational && (*end_b)->operational) return;
+    usleep(2000);
+  }
+  FAIL(name_a + " and " + name_b + " do not get operational");
 }
 
 EchoServer::EchoServer(const TestNetns& netns, Protocol protocol, const std::string& ip,

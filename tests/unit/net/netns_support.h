@@ -59,7 +59,7 @@ struct Asked {
   std::string error;              // "Connection refused", "timeout" ...
 };
 Asked ask(const TestNetns& from, Protocol protocol, const std::string& ip, uint16_t port,
-          uint16_t source_port = 0, int timeout_ms = 1000);
+          uint16_t source_port = 0, int timeout_ms = 5000);
 
 // Off where the kernel has br_netfilter; hosts without it behave so anyway.
 void without_bridge_filter(const TestNetns& netns);

@@ -12,7 +12,8 @@ namespace orch::net {
 
 namespace {
 
-using Changed = std::vector<std::pair<const Frontend*, const FrontendRule*>>;
+// Frontends that differ, with what they lead to now; null = gone.
+using Changes = std::vector<std::pair<Frontend, const FrontendRule*>>;
 
 struct ElementChange {
   std::array<std::vector<NftElement>, kProxySets> gone, fresh;
@@ -30,8 +31,9 @@ class NftablesProxy final : public ProxyBackend {
 
  private:
   Result<Unit, NetError> apply_whole(const RuleSet& rules);
-  Result<Unit, NetError> apply_difference(const RuleSet& rules);
-  void flush_stale(const RuleSet& before, const RuleSet& after);
+  Result<Unit, NetError> apply_difference(const RuleSet& rules, const Changes& changes);
+  void flush_stale(const Changes& changes);
+  void remember(const RuleSet& rules, const Changes& changes);
   void count_shapes(const RuleSet& rules);
 
   std::unique_ptr<NfTables> nft_;
@@ -42,23 +44,23 @@ class NftablesProxy final : public ProxyBackend {
   std::map<ChainShape, size_t> shapes_;
 };
 
-// Calls fn(frontend, before or null, after or null) for every frontend that differs.
-template <class Fn>
-void each_difference(const RuleSet& before, const RuleSet& after, const Fn& fn) {
+Changes difference(const RuleSet& before, const RuleSet& after) {
+  Changes changes;
   auto a = before.frontends.begin();
   auto b = after.frontends.begin();
   while (a != before.frontends.end() || b != after.frontends.end()) {
     if (b == after.frontends.end() || (a != before.frontends.end() && a->first < b->first)) {
-      fn(a->first, &a->second, nullptr);
+      changes.emplace_back(a->first, nullptr);
       ++a;
     } else if (a == before.frontends.end() || b->first < a->first) {
-      fn(b->first, nullptr, &b->second);
+      changes.emplace_back(b->first, &b->second);
       ++b;
     } else {
-      if (!(a->second == b->second)) fn(a->first, &a->second, &b->second);
+      if (!(a->second == b->second)) changes.emplace_back(a->first, &b->second);
       ++a, ++b;
     }
   }
+  return changes;
 }
 
 void add_element_change(const Frontend& frontend, const FrontendRule* before,
@@ -116,15 +118,17 @@ Result<Unit, NetError> NftablesProxy::apply_whole(const RuleSet& rules) {
   return Unit{};
 }
 
-Result<Unit, NetError> NftablesProxy::apply_difference(const RuleSet& rules) {
+Result<Unit, NetError> NftablesProxy::apply_difference(const RuleSet& rules,
+                                                       const Changes& changes) {
   ElementChange change;
   std::map<ChainShape, size_t> shapes = shapes_;
-  each_difference(rules_, rules,
-                  [&](const Frontend& at, const FrontendRule* old, const FrontendRule* now) {
-                    add_element_change(at, old, now, change);
-                    if (old && needs_chain(shape_of(at, *old))) --shapes[shape_of(at, *old)];
-                    if (now && needs_chain(shape_of(at, *now))) ++shapes[shape_of(at, *now)];
-                  });
+  for (const auto& [frontend, now] : changes) {
+    auto at = rules_.frontends.find(frontend);
+    const FrontendRule* old = at == rules_.frontends.end() ? nullptr : &at->second;
+    add_element_change(frontend, old, now, change);
+    if (old && needs_chain(shape_of(frontend, *old))) --shapes[shape_of(frontend, *old)];
+    if (now && needs_chain(shape_of(frontend, *now))) ++shapes[shape_of(frontend, *now)];
+  }
   for (uint32_t ip : rules_.local_endpoint_ips) {
     if (!rules.local_endpoint_ips.count(ip)) {
       change.gone[index(ProxySet::kHairpin)].push_back(hairpin_element(ip));
@@ -168,12 +172,11 @@ Result<Unit, NetError> NftablesProxy::apply_difference(const RuleSet& rules) {
 
 // UDP has no end of connection: a client that keeps its port would for ever follow its old entry to
 // an endpoint that is gone, or to the address itself if there was no endpoint then.
-void NftablesProxy::flush_stale(const RuleSet& before, const RuleSet& after) {
+void NftablesProxy::flush_stale(const Changes& changes) {
   std::map<Frontend, const FrontendRule*> changed;
-  each_difference(before, after,
-                  [&](const Frontend& at, const FrontendRule*, const FrontendRule* now) {
-                    if (at.protocol == Protocol::kUdp) changed[at] = now;
-                  });
+  for (const auto& [frontend, now] : changes) {
+    if (frontend.protocol == Protocol::kUdp) changed[frontend] = now;
+  }
   if (changed.empty()) return;
   auto flushed = flush_conntrack([&](const ConntrackEntry& entry) {
     if (entry.protocol != static_cast<uint8_t>(Protocol::kUdp)) return false;
@@ -207,8 +210,9 @@ Result<Unit, NetError> NftablesProxy::apply(const RuleSet& rules) {
     whole = handle != handle_;
   }
   applied_ = false;
+  const Changes changes = difference(rules_, rules);
   if (!whole) {
-    auto done = apply_difference(rules);
+    auto done = apply_difference(rules, changes);
     if (!done) {
       log::warn("proxy", "{}; loading everything afresh", done.error());
       whole = true;
@@ -216,9 +220,25 @@ Result<Unit, NetError> NftablesProxy::apply(const RuleSet& rules) {
   }
   if (whole) ORCH_CHECK(apply_whole(rules));
   applied_ = true;
-  RuleSet before = std::exchange(rules_, rules);
-  flush_stale(before, rules_);
+  flush_stale(changes);
+  remember(rules, changes);
   return Unit{};
+}
+
+// As rules_ = rules, but costs what changed.
+void NftablesProxy::remember(const RuleSet& rules, const Changes& changes) {
+  rules_.cluster_network = rules.cluster_network;
+  rules_.cluster_mask = rules.cluster_mask;
+  for (const auto& [frontend, now] : changes) {
+    if (now) {
+      rules_.frontends.insert_or_assign(frontend, *now);
+    } else {
+      rules_.frontends.erase(frontend);
+    }
+  }
+  if (rules_.local_endpoint_ips != rules.local_endpoint_ips) {
+    rules_.local_endpoint_ips = rules.local_endpoint_ips;
+  }
 }
 
 Result<Unit, NetError> NftablesProxy::remove() {
