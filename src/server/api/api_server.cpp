@@ -34,11 +34,20 @@ bool scope_fits(const api::ResourceInfo& resource, const RequestInfo& info) {
          info.verb == "list";
 }
 
+// Whether the path names an object as the verb demands. (In-process creates may name theirs.)
+bool path_fits(const Call& call) {
+  const std::string& verb = call.info.verb;
+  if (verb == "create") return call.info.name.empty() || call.http == nullptr;
+  const bool single = verb == "get" || verb == "update" || verb == "patch" || verb == "delete";
+  return !single || !call.info.name.empty();
+}
+
 Answer serve_verb(ApiServer& server, Call& call, const api::ResourceInfo& resource,
                   net::HttpResponse& response) {
   const std::string& verb = call.info.verb;
   const bool across = resource.namespaced && call.info.namespace_.empty();
-  if (!has_verb(resource.verbs, verb) || (across && verb != "list" && verb != "watch")) {
+  if (!has_verb(resource.verbs, verb) || !path_fits(call) ||
+      (across && verb != "list" && verb != "watch")) {
     return Err(api::method_not_supported(resource.group_resource(), verb));
   }
   if (!resource.stored) return answer_review(server, call, resource, response);

@@ -16,6 +16,7 @@ namespace {
 constexpr auto kHeadTimeout = std::chrono::seconds(60);
 constexpr size_t kBufferedMax = 1024 * 1024;
 constexpr Millis kPeerPatience{30'000};
+constexpr Millis kPeerStep{250};
 constexpr size_t kErrorBodyMax = 64 * 1024;
 constexpr const char* kRedirected =
     "the backend attempted to redirect this request, which is not permitted";
@@ -61,7 +62,14 @@ struct Transfer {
       if (abandoned) return false;
       out = stream;
     }
-    return out->write(std::string(bytes)) && out->wait_below(kBufferedMax, kPeerPatience);
+    if (!out->write(std::string(bytes))) return false;
+    // In steps, so that a stopping server need not wait for a slow reader.
+    for (Millis waited{0}; waited < kPeerPatience; waited += kPeerStep) {
+      if (out->wait_below(kBufferedMax, kPeerStep)) return true;
+      std::lock_guard lock(mutex);
+      if (abandoned) return false;
+    }
+    return false;
   }
   void finish(const Result<Unit, std::string>& result) {
     std::unique_lock lock(mutex);

@@ -119,6 +119,8 @@ TEST_CASE("scope of resources and their paths") {
   CHECK(api.del("/api/v1/pods").status == 405);
   CHECK(api.del("/api/v1/namespaces").status == 405);
   CHECK(api.get("/api/v1/pods/p").status == 404);
+  CHECK(api.put(kPods, pod("p")).status == 405);
+  CHECK(api.post(std::string(kPods) + "/p", pod("p")).status == 405);
   CHECK(api.get("/api/v1/namespaces/default").at("metadata.name") == "default");
 }
 
