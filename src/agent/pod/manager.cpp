@@ -142,8 +142,8 @@ PodManagerBody::PodManagerBody(Env& e, PodManagerDeps d)
       writer(e, deps.transport, pool),
       strand(e.executor.make_strand("pod-manager")) {}
 
-void PodManagerBody::schedule(Micros delay, void (PodManagerBody::*task)()) {
-  strand->post_after(delay, [weak = weak_from_this(), task] {
+uint64_t PodManagerBody::schedule(Micros delay, void (PodManagerBody::*task)()) {
+  return strand->post_after(delay, [weak = weak_from_this(), task] {
     auto self = weak.lock();
     if (!self) return;
     {
@@ -234,6 +234,10 @@ void PodManagerBody::add(std::shared_ptr<const corev1::Pod> pod, bool from_serve
   entry.from_server = from_server;
   entry.worker = std::make_shared<PodWorker>(context, std::move(pod));
   if (have_list) start_worker(uid, entry);
+  if (idle_relist != 0) {
+    strand->cancel_timer(std::exchange(idle_relist, 0));
+    schedule(kRelistPeriod, &PodManagerBody::relist);
+  }
 }
 
 void PodManagerBody::start_worker(const std::string& uid, Entry& entry) {
@@ -358,32 +362,33 @@ void PodManagerBody::relist() {
 }
 
 void PodManagerBody::listed(RuntimeView view, MonoTime listed_at) {
-  Micros next = kRelistPeriod;
-  {
-    std::lock_guard lock(mutex);
-    if (!running) return;
-    last_list = std::move(view);
-    const bool first = !std::exchange(have_list, true);
-    if (first) {
-      for (auto& [uid, entry] : entries) start_worker(uid, entry);
-    } else {
-      auto pods = by_pod(last_list, instance);
-      for (auto& [uid, entry] : entries) {
-        PodObserved& seen = pods[uid];
-        const uint64_t digest = digest_of(seen);
-        entry.same = digest == entry.digest ? entry.same + 1 : 0;
-        entry.digest = digest;
-        // A list that crossed an action is dropped by the worker: so tell it some times, and now
-        // and then.
-        if (entry.same < 5 || entry.same % 30 == 0) {
-          entry.worker->observe(std::move(seen), listed_at);
-        }
+  std::lock_guard lock(mutex);
+  if (!running) return;
+  idle_relist = 0;
+  last_list = std::move(view);
+  const bool first = !std::exchange(have_list, true);
+  if (first) {
+    for (auto& [uid, entry] : entries) start_worker(uid, entry);
+  } else {
+    auto pods = by_pod(last_list, instance);
+    for (auto& [uid, entry] : entries) {
+      PodObserved& seen = pods[uid];
+      const uint64_t digest = digest_of(seen);
+      entry.same = digest == entry.digest ? entry.same + 1 : 0;
+      entry.digest = digest;
+      // A list that crossed an action is dropped by the worker: so tell it some times, and now
+      // and then.
+      if (entry.same < 5 || entry.same % 30 == 0) {
+        entry.worker->observe(std::move(seen), listed_at);
       }
     }
-    if (synced) adopt_orphans();
-    if (entries.empty() && last_list.sandboxes.empty()) next = kRelistIdle;
   }
-  schedule(next, &PodManagerBody::relist);
+  if (synced) adopt_orphans();
+  if (entries.empty() && last_list.sandboxes.empty()) {
+    idle_relist = schedule(kRelistIdle, &PodManagerBody::relist);
+  } else {
+    schedule(kRelistPeriod, &PodManagerBody::relist);
+  }
 }
 
 void PodManagerBody::poll_runtime() {

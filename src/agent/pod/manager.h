@@ -43,7 +43,7 @@ struct PodManagerBody : std::enable_shared_from_this<PodManagerBody> {
   void adopt_orphans();  // under the lock: workers for pods that only the runtime knows
   void clean_folders();
   void worker_gone(const std::string& uid);
-  void schedule(Micros delay, void (PodManagerBody::*task)());
+  uint64_t schedule(Micros delay, void (PodManagerBody::*task)());  // timer id
 
   // manager_access.cpp
   std::shared_ptr<PodWorker> find(const std::string& ns, const std::string& name,
@@ -66,6 +66,7 @@ struct PodManagerBody : std::enable_shared_from_this<PodManagerBody> {
   std::map<std::string, Entry> entries;  // by uid
   bool running = false, synced = false, have_list = false, save_pending = false;
   RuntimeView last_list;
+  uint64_t idle_relist = 0;  // the timer while there is nothing to look at
   RuntimeInfo info;
   std::function<void()> runtime_changed;
 };

@@ -114,6 +114,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   void container_started(const std::shared_ptr<Start>& start, Result<Unit, Error> result);
   void running(const std::shared_ptr<Start>& start, Result<ContainerView, Error> view);
   void finish_start(const std::shared_ptr<Start>& start);
+  void watch_for_exit(const std::string& id, Micros delay);
   void start_failed(const std::shared_ptr<Start>& start, std::string reason, const Error& error,
                     Micros retry_after);
   void abandon_pulls();

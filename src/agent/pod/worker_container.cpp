@@ -300,7 +300,24 @@ void PodWorker::running(const std::shared_ptr<Start>& start, Result<ContainerVie
            });
 }
 
+// Containers that are meant to end often do so at once; the next list is up to a second away.
+void PodWorker::watch_for_exit(const std::string& id, Micros delay) {
+  strand_->post_after(delay, [weak = weak_from_this(), id, delay] {
+    auto self = weak.lock();
+    if (!self || self->stopped_) return;
+    for (const auto& c : self->observed_.containers) {
+      if (c.id != id || c.state != ContainerState::kRunning) continue;
+      self->fetch_details(id);
+      if (delay < Seconds{1}) self->watch_for_exit(id, delay * 2);
+      return;
+    }
+  });
+}
+
 void PodWorker::finish_start(const std::shared_ptr<Start>& start) {
+  if (start->kind == ContainerKind::kInit || !restarts_always(*pod_)) {
+    watch_for_exit(start->container_id, Millis{20});
+  }
   memory(start->name).busy = false;
   starting_.erase(start->name);
   sync();
