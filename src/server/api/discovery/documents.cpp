@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "orch/base/strings.h"
 #include "server/api/discovery/discovery.h"
 #include "server/api/subresources/subresources.h"
 #include "server/registry/json_scan.h"
@@ -53,20 +54,16 @@ std::string group_json(const Group& group, bool top_level) {
                             versions.empty() ? "" : ",", group.name, version, version);
   }
   const std::string_view first = group.versions.front();
-  return fmt::format(
-      R"({{{}"name":"{}","versions":[{}],"preferredVersion":{{"groupVersion":"{}/{}","version":"{}"}}}})",
-      top_level ? R"("kind":"APIGroup","apiVersion":"v1",)" : "", group.name, versions, group.name,
-      first, first);
+  return fmt::format(R"({{{}"name":"{}","versions":[{}],)"
+                     R"("preferredVersion":{{"groupVersion":"{}/{}","version":"{}"}}}})",
+                     top_level ? R"("kind":"APIGroup","apiVersion":"v1",)" : "", group.name,
+                     versions, group.name, first, first);
 }
 
 // Upstream's hash is opaque; any stable text will do.
 std::string storage_hash(const ResourceInfo& resource) {
-  std::string hash;
-  uint64_t value = 0xcbf29ce484222325ULL;
-  for (const char c : fmt::format("{}/{}/{}", resource.group, resource.version, resource.kind)) {
-    value = (value ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
-  }
-  return fmt::format("{:016x}", value);
+  return fmt::format(
+      "{:016x}", fnv1a64(fmt::format("{}/{}/{}", resource.group, resource.version, resource.kind)));
 }
 
 std::string resource_json(const ResourceInfo& resource) {
@@ -149,9 +146,9 @@ std::string discovered_group(const Group& group) {
 }  // namespace
 
 std::string api_versions_json(const ApiServerConfig& config) {
-  return fmt::format(
-      R"({{"kind":"APIVersions","versions":["v1"],"serverAddressByClientCIDRs":[{{"clientCIDR":"0.0.0.0/0","serverAddress":{}}}]}})",
-      json_quote(config.advertise_address));
+  return fmt::format(R"({{"kind":"APIVersions","versions":["v1"],"serverAddressByClientCIDRs":[)"
+                     R"({{"clientCIDR":"0.0.0.0/0","serverAddress":{}}}]}})",
+                     json_quote(config.advertise_address));
 }
 
 std::string api_group_list_json() {
@@ -190,9 +187,10 @@ std::string api_resource_list_json(std::string_view group, std::string_view vers
 }
 
 std::string aggregated_json(bool core, std::string_view version) {
-  std::string out = fmt::format(
-      R"({{"kind":"APIGroupDiscoveryList","apiVersion":"apidiscovery.k8s.io/{}","metadata":{{}},"items":[)",
-      version);
+  std::string out =
+      fmt::format(R"({{"kind":"APIGroupDiscoveryList","apiVersion":"apidiscovery.k8s.io/{}",)"
+                  R"("metadata":{{}},"items":[)",
+                  version);
   bool first = true;
   for (const Group& group : groups()) {
     if (group.name.empty() != core) continue;

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "orch/api/metav1.h"
 #include "orch/base/metrics.h"
 #include "orch/base/strings.h"
@@ -86,14 +88,14 @@ bool answer_discovery(ApiServer& server, const Call& call, net::HttpResponse& re
 }
 
 std::string version_json(const ApiServerConfig& config) {
-  return fmt::format(
-      R"({{"major":"1","minor":"32","gitVersion":"v1.32.0+orch1","gitCommit":{},"gitTreeState":"clean","buildDate":{},"goVersion":"none","compiler":"g++ {}","platform":"linux/amd64"}})",
-      json_quote(config.git_commit), json_quote(config.build_date), __GNUC__);
+  return fmt::format(R"({{"major":"1","minor":"32","gitVersion":"v1.32.0+orch1","gitCommit":{},)"
+                     R"("gitTreeState":"clean","buildDate":{},"goVersion":"none",)"
+                     R"("compiler":"g++ {}","platform":"linux/amd64"}})",
+                     json_quote(config.git_commit), json_quote(config.build_date), __GNUC__);
 }
 
 std::string root_json(ApiServer& server) {
   std::vector<std::string> paths{"/api", "/api/v1", "/apis"};
-  std::string last_group;
   for (const api::ResourceInfo* resource : api::all_resources()) {
     if (resource->group.empty()) continue;
     const std::string group = "/apis/" + std::string(resource->group);
@@ -136,10 +138,7 @@ bool answer_added(ApiServer& server, Call& call, net::HttpResponse& response) {
 
 }  // namespace
 
-std::string etag_of(std::string_view body) {
-  return fmt::format("\"{:016X}{:016X}\"", fnv1a64(body),
-                     fnv1a64(std::string("e") + std::string(body.substr(body.size() / 2))));
-}
+std::string etag_of(std::string_view body) { return "\"" + net::sha256_hex(body) + "\""; }
 
 void answer_page_not_found(net::HttpResponse& response) {
   response.status = 404;
