@@ -6,9 +6,9 @@
 #include <optional>
 #include <thread>
 
-#include "orch/client/json_scan.h"
 #include "client/object_store.h"
 #include "orch/base/log.h"
+#include "orch/client/json_scan.h"
 
 namespace orch::client {
 namespace {

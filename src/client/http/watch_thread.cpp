@@ -7,8 +7,8 @@
 #include <mutex>
 #include <optional>
 
-#include "orch/client/json_scan.h"
 #include "orch/base/strings.h"
+#include "orch/client/json_scan.h"
 
 namespace orch::client {
 namespace {
