@@ -38,7 +38,7 @@ void print_usage(std::FILE* to) {
 int main(int argc, char** argv) {
   std::string_view self = argc > 0 ? argv[0] : "orch";
   self.remove_prefix(self.rfind('/') == std::string_view::npos ? 0 : self.rfind('/') + 1);
-  if (self == "orch-cni") return net::cni_main();
+  if (self == net::kCniPluginName || self == net::kCniLoopbackName) return net::cni_main();
   if (self == "ctl" || self == "kubectl") return ctl::ctl_main(argc, argv);
 
   const std::string_view name = argc > 1 ? argv[1] : "";

@@ -16,6 +16,8 @@
 namespace orch::net {
 
 inline constexpr std::string_view kCniPluginName = "orch-cni";
+// The second name: runtimes expect a plugin of this name beside the configured ones.
+inline constexpr std::string_view kCniLoopbackName = "loopback";
 
 // main() of the plugin: CNI_COMMAND and friends from the environment, configuration on stdin,
 // result or error JSON on stdout. Returns the exit code.
@@ -31,7 +33,7 @@ struct CniConfig {
 };
 // Writes CONF_DIR/10-orch.conflist atomically, if it differs.
 Result<Unit, NetError> write_cni_config(const std::string& conf_dir, const CniConfig& config);
-// BIN_DIR/orch-cni -> `orch_binary` (a symlink, replaced atomically).
+// BIN_DIR/{orch-cni,loopback} -> `orch_binary` (symlinks, replaced atomically).
 Result<Unit, NetError> install_cni_plugin(const std::string& bin_dir,
                                           const std::string& orch_binary);
 

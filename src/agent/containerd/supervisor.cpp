@@ -25,6 +25,7 @@
 #include "orch/base/file.h"
 #include "orch/base/log.h"
 #include "orch/base/strings.h"
+#include "orch/net/cni.h"
 
 namespace orch::agent {
 namespace {
@@ -133,12 +134,7 @@ class Supervisor final : public Containerd {
     std::error_code ec;
     fs::path target = fs::canonical(options_.cni_binary, ec);
     if (ec) return Err(fmt::format("{}: {}", options_.cni_binary, ec.message()));
-    const std::string link = paths_.cni_bin_dir + "/orch-cni", fresh = link + ".new";
-    fs::remove(fresh, ec);
-    fs::create_symlink(target, fresh, ec);
-    if (!ec) fs::rename(fresh, link, ec);
-    if (ec) return Err(fmt::format("{}: {}", link, ec.message()));
-    return Unit{};
+    return net::install_cni_plugin(paths_.cni_bin_dir, target.string());
   }
 
   // True if a containerd of ours already runs with this configuration and answers.

@@ -40,6 +40,17 @@ bool valid_interface(const std::string& name) {
   return true;
 }
 
+// containerd runs this plugin in every sandbox before the configured ones.
+Result<std::string, CniError> loopback(const CniEnvironment& env, const std::string& input) {
+  if (env.command != "ADD") return std::string();
+  auto netlink = Netlink::open_in(env.netns);
+  if (!netlink) return Err(CniError{CniCode::kNetworkFailure, netlink.error()});
+  if (auto up = (*netlink)->set_up("lo"); !up) {
+    return Err(CniError{CniCode::kNetworkFailure, up.error()});
+  }
+  return render_loopback_result(parse_version(input), env.netns);
+}
+
 Result<std::string, CniError> execute(const CniEnvironment& env, const std::string& input) {
   const bool known = env.command == "ADD" || env.command == "DEL" || env.command == "CHECK";
   if (!known) {
@@ -58,6 +69,7 @@ Result<std::string, CniError> execute(const CniEnvironment& env, const std::stri
   if (!valid_interface(env.interface)) {
     return Err(bad_environment(fmt::format("invalid CNI_IFNAME \"{}\"", env.interface)));
   }
+  if (parse_type(input) == kCniLoopbackName) return loopback(env, input);
   ORCH_TRY(CniNetwork network, parse_network(input));
   CniTarget target{env.container, env.netns, env.interface};
   if (env.command == "ADD") {
@@ -115,12 +127,14 @@ Result<Unit, NetError> write_cni_config(const std::string& conf_dir, const CniCo
 Result<Unit, NetError> install_cni_plugin(const std::string& bin_dir,
                                           const std::string& orch_binary) {
   ORCH_CHECK(make_directories(bin_dir));
-  std::string path = fmt::format("{}/{}", bin_dir, kCniPluginName);
-  std::string fresh = fmt::format("{}.{}", path, getpid());
-  unlink(fresh.c_str());
-  if (symlink(orch_binary.c_str(), fresh.c_str()) != 0 ||
-      rename(fresh.c_str(), path.c_str()) != 0) {
-    return Err(fmt::format("{}: {}", path, std::strerror(errno)));
+  for (std::string_view name : {kCniPluginName, kCniLoopbackName}) {
+    std::string path = fmt::format("{}/{}", bin_dir, name);
+    std::string fresh = fmt::format("{}.{}", path, getpid());
+    unlink(fresh.c_str());
+    if (symlink(orch_binary.c_str(), fresh.c_str()) != 0 ||
+        rename(fresh.c_str(), path.c_str()) != 0) {
+      return Err(fmt::format("{}: {}", path, std::strerror(errno)));
+    }
   }
   return Unit{};
 }

@@ -87,6 +87,21 @@ std::string parse_version(std::string_view text) {
   return json.is_object() ? text_of(json, "cniVersion") : "";
 }
 
+std::string parse_type(std::string_view text) {
+  Json json = parse(text);
+  return json.is_object() ? text_of(json, "type") : "";
+}
+
+std::string render_loopback_result(std::string_view cni_version, const std::string& netns) {
+  Json interface = {{"name", "lo"}, {"mac", "00:00:00:00:00:00"}, {"sandbox", netns}};
+  Json json = {{"cniVersion", cni_version},
+               {"interfaces", Json::array({std::move(interface)})},
+               {"ips", Json::array()},
+               {"routes", Json::array()},
+               {"dns", Json::object()}};
+  return json.dump();
+}
+
 Result<CniNetwork, CniError> parse_network(std::string_view text) {
   Json json = parse(text);
   if (!json.is_object()) {

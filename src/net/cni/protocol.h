@@ -44,12 +44,16 @@ struct CniNetwork {
 Result<CniNetwork, CniError> parse_network(std::string_view text);
 // Only its cniVersion, for VERSION and for errors; "" if there is none.
 std::string parse_version(std::string_view text);
+// The plugin's type as configured: "orch-cni" or "loopback"; "" if there is none.
+std::string parse_type(std::string_view text);
 
 struct CniAttachment {
   std::string bridge, bridge_mac, host_link, host_mac, pod_link, pod_mac, netns;
   uint32_t address = 0, gateway = 0;
 };
 std::string render_result(const CniNetwork& network, const CniAttachment& attachment);
+// Of the loopback plugin: lo, no addresses of ours.
+std::string render_loopback_result(std::string_view cni_version, const std::string& netns);
 std::string render_error(std::string_view cni_version, const CniError& error);
 std::string render_versions(std::string_view cni_version);
 std::string render_conflist(const CniConfig& config);
