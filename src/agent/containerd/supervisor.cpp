@@ -20,6 +20,7 @@
 #include "agent/containerd/config.h"
 #include "agent/containerd/containerd.h"
 #include "agent/containerd/image_importer.h"
+#include "agent/containerd/pause_image.h"
 #include "agent/containerd/process.h"
 #include "agent/cri/cri_runtime.h"
 #include "orch/base/file.h"

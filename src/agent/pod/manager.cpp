@@ -24,7 +24,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr Micros kRelistPeriod = Seconds{1}, kRelistIdle = Seconds{5}, kRelistFailed = Millis{100};
-constexpr Micros kStatusPeriod = Seconds{10}, kStatusNotReady = Millis{250};
+constexpr Micros kStatusPeriod = Seconds{10}, kStatusNotReady = Millis{100};
 constexpr Micros kRotatePeriod = Seconds{10}, kSaveDelay = Millis{500};
 
 int64_t machine_memory() {
@@ -175,6 +175,13 @@ void PodManagerBody::start() {
             if (!self) return std::string("containerd");
             std::lock_guard lock(self->mutex);
             return self->info.name.empty() ? std::string("containerd") : self->info.name;
+          },
+      .network_ready =
+          [weak = weak_from_this()] {
+            auto self = weak.lock();
+            if (!self) return false;
+            std::lock_guard lock(self->mutex);
+            return self->info.network_ready;
           },
       .gone =
           [weak = weak_from_this()](const std::string& uid) {

@@ -36,6 +36,7 @@ struct WorkerContext {
   std::string cgroup_root;
   int64_t node_memory_bytes = 0;
   std::function<std::string()> runtime_name;
+  std::function<bool()> network_ready;               // the runtime has a pod network
   std::function<void(const std::string& uid)> gone;  // nothing of the pod is left
   std::function<void()> changed;                     // what the checkpoint holds changed
 };

@@ -25,6 +25,7 @@ namespace fs = std::filesystem;
 constexpr Millis kVolumeDelayMin{500}, kVolumeDelayMax{122'000};
 constexpr Millis kSandboxDelayMin{500}, kSandboxDelayMax{10'000};
 constexpr Seconds kRefreshPeriod{60};
+constexpr Millis kNetworkWait{100};
 
 struct VolumesMade {
   std::map<std::string, std::string> paths;
@@ -176,6 +177,16 @@ SandboxSpec PodWorker::sandbox_spec(uint32_t attempt, Result<Unit, Error>& error
 
 void PodWorker::create_sandbox(uint32_t attempt) {
   sandbox_busy_ = true;
+  if (!pod_->spec.hostNetwork && !context_.network_ready()) {
+    // Sure to fail: the node's network comes up a moment after its runtime.
+    strand_->post_after(kNetworkWait, [weak = weak_from_this()] {
+      auto self = weak.lock();
+      if (!self || self->stopped_) return;
+      self->sandbox_busy_ = false;
+      self->sync();
+    });
+    return;
+  }
   auto pod = pod_;
   context_.pool.post([weak = weak_from_this(), pod, attempt, logs = log_dir(),
                       root = context_.cgroup_root] {
