@@ -213,10 +213,7 @@ api::ApiResult<std::unique_ptr<api::Object>> decode_body(Call& call, const api::
   std::vector<std::string> findings;
   ORCH_TRY(const std::string json, body_json(call, &findings));
   auto given = api::peek_kind(json);
-  if (!given) {
-    return Err(unrecognized(
-        type, "couldn't get version/kind; json parse error: " + given.error().message, call.body));
-  }
+  if (!given) return Err(unrecognized(type, given.error().message, call.body));
   ORCH_CHECK(check_kind(type, *given));
   api::DecodeOptions options;
   options.strict_findings = &findings;

@@ -66,7 +66,7 @@ RequestInfo parse_request(std::string_view method, std::string_view path, const 
   }
   info.version = parts[at++];
   info.is_resource = true;
-  info.verb = verb_of(method);
+  info.verb = verb_of(method).empty() ? to_lower(method) : std::string(verb_of(method));
   bool watch_prefix = false;
   if (parts[at] == "watch" && parts.size() > at + 1) {  // the old /watch/ paths
     watch_prefix = true;

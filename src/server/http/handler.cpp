@@ -119,8 +119,7 @@ bool request_may_block(std::string_view method, std::string_view path) {
 std::string refusal_body(int status, std::string_view message) {
   switch (status) {
     case 413:
-      return api::status_json(
-          api::request_entity_too_large("Request entity too large: limit is 3145728"));
+      return api::status_json(api::request_entity_too_large("limit is 3145728"));
     case 503:
       return api::status_json(api::service_unavailable(message));
     default:

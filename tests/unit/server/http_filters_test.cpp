@@ -137,6 +137,7 @@ TEST_CASE("which requests may block, and refusals") {
   CHECK(!request_may_block("GET", "/api/v1/watch/pods"));
   const auto large = refusal_body(413, "too large");
   CHECK(json_path(large, "reason") == "\"RequestEntityTooLarge\"");
+  CHECK(json_path(large, "message") == "\"Request entity too large: limit is 3145728\"");
   CHECK(json_path(refusal_body(408, "slow"), "code") == "408");
 }
 

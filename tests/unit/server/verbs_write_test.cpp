@@ -76,6 +76,11 @@ TEST_CASE("bad bodies") {
   CHECK(api.post(kConfigMaps, "").status == 400);
   CHECK(api.post(kConfigMaps, "{").status == 400);
   CHECK(api.post(kConfigMaps, "[]").status == 400);
+  const auto empty = api.post(kConfigMaps, "");
+  CHECK(
+      empty.at("message") ==
+      "the object provided is unrecognized (must be of type ConfigMap): couldn't get version/kind; "
+      "json parse error: unexpected end of JSON input (<empty>)");
   const auto type = api.post(kConfigMaps, config_map("a", R"(,"data":[])"));
   CHECK(type.status == 400);
   CHECK(type.at("message").starts_with(
