@@ -99,7 +99,7 @@ std::string render_loopback_result(std::string_view cni_version, const std::stri
                {"ips", Json::array()},
                {"routes", Json::array()},
                {"dns", Json::object()}};
-  return json.dump();
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 Result<CniNetwork, CniError> parse_network(std::string_view text) {

@@ -270,6 +270,19 @@ TEST_CASE("CNI: hostPort, also to itself, removed by DEL", "[kernel]") {
   CHECK(second.exit_code == 0);
 }
 
+TEST_CASE("CNI: as loopback it only sets lo up", "[kernel]") {
+  if (skip_kernel_tests()) return;
+  TestNetns node("node"), pod("pod");
+  const std::string input = R"({"cniVersion":"0.3.1","name":"cni-loopback","type":"loopback"})";
+  CniAnswer added = call(node, "ADD", "c1", pod.path(), input);
+  CHECK(added.exit_code == 0);
+  CHECK(added.text.find("\"cniVersion\": \"0.3.1\"") != std::string::npos);
+  CHECK(added.text.find("\"name\": \"lo\"") != std::string::npos);
+  CHECK(pod.netlink()->find_link("lo")->value().up);
+  CHECK(call(node, "DEL", "c1", "", input).exit_code == 0);
+  CHECK(call(node, "ADD", "c1", "/nonexistent", input).exit_code == 1);
+}
+
 TEST_CASE("the CNI configuration and plugin are installed, again and again") {
   TempDir dir;
   CniConfig config;
@@ -286,4 +299,5 @@ TEST_CASE("the CNI configuration and plugin are installed, again and again") {
   char target[64] = {};
   CHECK(readlink((dir.path + "/bin/orch-cni").c_str(), target, sizeof target) > 0);
   CHECK(std::string(target) == "/usr/bin/orch");
+  CHECK(readlink((dir.path + "/bin/loopback").c_str(), target, sizeof target) > 0);
 }
