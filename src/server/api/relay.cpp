@@ -14,6 +14,7 @@ namespace orch::server {
 namespace {
 
 constexpr auto kHeadTimeout = std::chrono::seconds(60);
+constexpr auto kStreamPatience = std::chrono::seconds(10);
 constexpr size_t kBufferedMax = 1024 * 1024;
 constexpr Millis kPeerPatience{30'000};
 constexpr Millis kPeerStep{250};
@@ -50,6 +51,12 @@ struct Transfer {
   std::shared_ptr<net::Stream> stream;
   std::shared_ptr<net::HttpClient::Cancel> cancel = net::HttpClient::make_cancel();
 
+  // False = the client's side will not come (gone before its headers went out, HEAD).
+  bool wait_for_stream(std::unique_lock<std::mutex>& lock) {
+    changed.wait_for(lock, kStreamPatience, [this] { return stream != nullptr || abandoned; });
+    abandoned = abandoned || stream == nullptr;
+    return !abandoned;
+  }
   bool deliver(std::string_view bytes) {
     std::shared_ptr<net::Stream> out;
     {
@@ -58,8 +65,7 @@ struct Transfer {
         collected += bytes.substr(0, kErrorBodyMax - std::min(kErrorBodyMax, collected.size()));
         return true;
       }
-      changed.wait(lock, [this] { return stream != nullptr || abandoned; });
-      if (abandoned) return false;
+      if (!wait_for_stream(lock)) return false;
       out = stream;
     }
     if (!out->write(std::string(bytes))) return false;
@@ -77,8 +83,7 @@ struct Transfer {
     if (!result) error = result.error();
     changed.notify_all();
     if (!has_head || collecting) return;
-    changed.wait(lock, [this] { return stream != nullptr || abandoned; });
-    if (stream) stream->finish();
+    if (wait_for_stream(lock)) stream->finish();
   }
 };
 
@@ -164,6 +169,7 @@ api::ApiResult<Unit> relay(ApiServer& server, RelayRequest request, net::HttpRes
       std::lock_guard start(transfer->mutex);
       transfer->stream = stream;
       transfer->changed.notify_all();
+      if (transfer->abandoned) return stream->finish();
     }
     stream->on_close([transfer] { transfer->cancel->cancel(); });
   });

@@ -58,6 +58,7 @@ api::Error kubelet_error(int code, const std::string& body) {
 Answer serve_log(ApiServer& server, Call& call, const api::ResourceInfo&,
                  net::HttpResponse& response) {
   const RequestInfo& info = call.info;
+  if (call.http == nullptr) return Err(api::bad_request("logs need an HTTP request"));
   ORCH_TRY(const std::string query, log_query(call));
   ORCH_TRY(PodPtr pod, server.registry().get_typed<api::corev1::Pod>(info.namespace_, info.name));
   ORCH_TRY(const std::string container, choose_container(*pod, call.param("container")));
