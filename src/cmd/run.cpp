@@ -88,6 +88,7 @@ int server_command(int argc, char** argv) {
     agent_config.join = fmt::format("https://127.0.0.1:{}", (*server)->port());
     agent_config.token = (*server)->join_token();
     agent_config.bind_address = config.bind_address;
+    agent_config.node_label.push_back("node-role.kubernetes.io/control-plane=true");
     auto started = agent::Agent::start(process.env(), agent_config);
     if (!started) {
       (*server)->stop();
