@@ -78,6 +78,8 @@ std::string random_name_suffix(Random& random, int length) {
   return out;
 }
 
-std::string random_hex(Random& random, int bytes) { return hex_encode(random_bytes(random, bytes)); }
+std::string random_hex(Random& random, int bytes) {
+  return hex_encode(random_bytes(random, bytes));
+}
 
 }  // namespace orch

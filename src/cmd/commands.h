@@ -1,5 +1,5 @@
-// The verbs of the executable. Each takes its own argv (argv[0] = the verb) and returns the exit code:
-// 0 fine, 1 failed, 2 bad usage.
+// The verbs of the executable. Each takes its own argv (argv[0] = the verb) and returns the
+// exit code: 0 fine, 1 failed, 2 bad usage.
 #pragma once
 
 namespace orch::cmd {

@@ -35,7 +35,8 @@ struct Options::Impl {
   std::string config = std::string(kDefaultConfig);
   std::map<std::string, CLI::Option*> by_name;
 
-  explicit Impl(std::string command, std::string about) : app(std::move(about), std::move(command)) {}
+  explicit Impl(std::string command, std::string about)
+      : app(std::move(about), std::move(command)) {}
 
   void remember(std::string_view name, CLI::Option* option) {
     option->envname(env_name(name));
@@ -120,8 +121,8 @@ Result<Unit, Options::Exit> Options::parse(int argc, char** argv) {
   } catch (const CLI::CallForHelp&) {
     return Err(Exit{0, impl_->app.help()});
   } catch (const CLI::Error& e) {
-    return Err(Exit{2, fmt::format("error: {}\nSee '{} --help'.\n", e.what(),
-                                   impl_->app.get_name())});
+    return Err(
+        Exit{2, fmt::format("error: {}\nSee '{} --help'.\n", e.what(), impl_->app.get_name())});
   }
   if (auto files = impl_->take_files(); !files) {
     return Err(Exit{2, fmt::format("error: {}\n", files.error())});

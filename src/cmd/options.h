@@ -27,8 +27,8 @@ class Options {
   // May be given several times, or with commas.
   void add(std::string_view name, std::vector<std::string>& target, std::string_view help);
 
-  // Parses argv[1...], then the environment, then --config FILE (default /etc/orch/config.yaml if it
-  // is there) and FILE.d/*.yaml in order of their names.
+  // Parses argv[1...], then the environment, then --config FILE (default /etc/orch/config.yaml if
+  // it is there) and FILE.d/*.yaml in order of their names.
   struct Exit {
     int code;          // 0: --help was printed
     std::string text;  // what to print

@@ -33,8 +33,7 @@ std::unique_ptr<ThreadPoolExecutor> make_executor() {
 }  // namespace
 
 Process::Process()
-    : executor_(make_executor()),
-      env_{system_clock(), *executor_, system_random(), no_faults()} {}
+    : executor_(make_executor()), env_{system_clock(), *executor_, system_random(), no_faults()} {}
 
 Process::~Process() { executor_->stop(); }
 

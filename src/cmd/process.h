@@ -8,8 +8,8 @@
 
 namespace orch::cmd {
 
-// Owns the production Env: system clock and random, a thread pool. Blocks SIGTERM, SIGINT and SIGHUP in all
-// threads made after it and ignores SIGPIPE.
+// Owns the production Env: system clock and random, a thread pool. Blocks SIGTERM, SIGINT and
+// SIGHUP in all threads made after it and ignores SIGPIPE.
 class Process {
  public:
   Process();

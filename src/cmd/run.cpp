@@ -54,7 +54,8 @@ void add_server_options(Options& options, server::ServerConfig& config) {
   options.add("write-kubeconfig-mode", config.write_kubeconfig_mode, "Its mode, octal");
   options.add("cluster-cidr", config.cluster_cidr, "Addresses of pods");
   options.add("service-cidr", config.service_cidr, "Addresses of Services");
-  options.add("service-node-port-range", config.service_node_port_range, "Ports of NodePort Services");
+  options.add("service-node-port-range", config.service_node_port_range,
+              "Ports of NodePort Services");
   options.add("cluster-dns", config.cluster_dns,
               "Address of the cluster's DNS (default: the tenth of --service-cidr)");
   options.add("cluster-domain", config.cluster_domain, "Domain of the cluster's DNS");
@@ -70,7 +71,8 @@ int server_command(int argc, char** argv) {
   std::string log_level = "info";
   Options options("orch server", "Runs the control plane and, unless --disable-agent, an agent.");
   options.add("data-dir", config.data_dir, "Where all state is kept");
-  options.add("token", config.token, "Secret for joining (default: made, see DATA_DIR/server/token)");
+  options.add("token", config.token,
+              "Secret for joining (default: made, see DATA_DIR/server/token)");
   options.add("disable-agent", disable_agent, "Run the control plane alone");
   options.add("log-level", log_level, "debug, info, warn or error");
   add_server_options(options, config);
@@ -111,7 +113,8 @@ int agent_command(int argc, char** argv) {
   if (const char* url = getenv("ORCH_URL")) config.join = url;
   Options options("orch agent", "Joins this machine to a cluster and runs its pods.");
   options.add("data-dir", config.data_dir, "Where all state is kept");
-  options.add("join", config.join, "The server's URL, https://SERVER:6443 (also ORCH_URL)", "server");
+  options.add("join", config.join, "The server's URL, https://SERVER:6443 (also ORCH_URL)",
+              "server");
   options.add("token", config.token, "The server's token: DATA_DIR/server/token on the server");
   options.add("token-file", token_file, "A file that holds the token");
   options.add("bind-address", config.bind_address, "Address to listen on");
@@ -126,7 +129,8 @@ int agent_command(int argc, char** argv) {
     if (!text) return fail("--token-file: " + text.error());
     config.token = std::string(trim(*text));
   }
-  if (config.token.empty()) return fail("--token is required: see DATA_DIR/server/token on the server");
+  if (config.token.empty())
+    return fail("--token is required: see DATA_DIR/server/token on the server");
 
   Process process;
   auto agent = agent::Agent::start(process.env(), config);

@@ -16,7 +16,7 @@ using FlatYaml = std::map<std::string, std::vector<std::string>>;
 // line or key. Stateless; any thread.
 Result<FlatYaml, std::string> read_flat_yaml(std::string_view text);
 
-// The same as one JSON object (every JSON object of this shape is YAML too): lists of exactly one value as a
+// The same as one JSON object (all JSON of this shape is YAML too): lists of exactly one value as a
 // string, others as arrays. What orch's own join messages and state files are written in.
 std::string write_flat_json(const FlatYaml& values);
 // The first value of a key, "" if there is none.

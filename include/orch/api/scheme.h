@@ -51,7 +51,7 @@ struct ResourceInfo {
   // metadata.generation on spec changes. old == nullptr on create.
   void (*prepare)(Object& now, const Object* old, const StrategyContext&) = nullptr;
   void (*prepare_status)(Object& now, const Object& old) = nullptr;
-  // Spec validation beyond ObjectMeta's. old == nullptr on create. Field paths and texts as upstream.
+  // Spec validation beyond ObjectMeta's. old == nullptr on create. Paths and texts as upstream.
   void (*validate)(const Object& now, const Object* old, FieldErrors&) = nullptr;
   void (*validate_status)(const Object& now, const Object& old, FieldErrors&) = nullptr;
   // Values of selectable fields beyond metadata.name and metadata.namespace.

@@ -105,7 +105,7 @@ struct TypeInfo {
   const FieldInfo* find_number(int32_t proto_number) const;
 };
 
-// Gives every empty field below `value` its FieldInfo::default_json. Structs that are not there stay
+// Gives every empty field below `value` its FieldInfo::default_json. Structs not there stay
 // so.
 void apply_static_defaults(const TypeInfo& type, void* value);
 

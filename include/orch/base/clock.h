@@ -26,7 +26,7 @@ Clock& system_clock();
 // A clock that a test moves. Not thread-safe against concurrent advance().
 class ManualClock final : public Clock {
  public:
-  explicit ManualClock(WallTime start = WallTime{std::chrono::hours{24 * 365 * 55}}) : wall_(start) {}
+  explicit ManualClock(WallTime start = WallTime{std::chrono::hours{481800}}) : wall_(start) {}
   WallTime now() const override { return wall_; }
   MonoTime mono() const override { return mono_; }
   void advance(Micros by) {
