@@ -1,6 +1,6 @@
 // The cluster's certificate authorities, keys and the leaves the server itself uses, kept in
-// <data-dir>/server/tls (directories 700, keys 600). Made on first start; leaves are issued anew when
-// a third of their life is left, their names changed or their CA did. Loaded once.
+// <data-dir>/server/tls (directories 700, keys 600). Made on first start; leaves are issued anew
+// when a third of their life is left, their names changed or their CA did. Loaded once.
 #pragma once
 
 #include <string>
