@@ -128,8 +128,8 @@ Result<Unit, std::string> ServerImpl::start_api() {
                                              std::vector<std::string>{issuer, "orch"}, *client_);
   authenticator_ = std::make_unique<DefaultAuthenticator>(*tokens_);
   authorizer_ = std::make_unique<DefaultAuthorizer>(*informers_);
-  admission_ =
-      std::make_unique<PluginChain>(AdmissionContext{*informers_, *client_}, config_.disable);
+  admission_ = std::make_unique<PluginChain>(AdmissionContext{*informers_, env_.random, *client_},
+                                             config_.disable);
   api_->set_hooks({authenticator_.get(), authorizer_.get(), admission_.get(), tokens_.get()});
   ORCH_CHECK(api_->start());
   join_ = std::make_unique<JoinHandler>(env_, pki_, token_,

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "orch/base/random.h"
 #include "orch/client/informer.h"
 #include "server/api/hooks.h"
 
@@ -21,6 +22,7 @@ class AdmissionPlugin {
 
 struct AdmissionContext {
   client::InformerSet& informers;
+  Random& random;
   const client::Client& client;  // the server's own identity, for reads the cache may lag behind
 };
 

@@ -53,14 +53,14 @@ bool mounts_token(const corev1::Container& container) {
                      [](const auto& mount) { return mount.mountPath == kMountPath; });
 }
 
-void mount_token(corev1::PodSpec& spec) {
+void mount_token(corev1::PodSpec& spec, Random& random) {
   // The name of a volume someone already prepared in the template (a Pod dumped and created again).
   std::string name;
   for (const auto& volume : spec.volumes) {
     if (volume.name.starts_with(kVolumePrefix)) name = volume.name;
   }
   const bool present = !name.empty();
-  if (!present) name = std::string(kVolumePrefix) + random_name_suffix(system_random());
+  if (!present) name = std::string(kVolumePrefix) + random_name_suffix(random);
   bool used = false;
   const auto add_to = [&](std::vector<corev1::Container>& containers) {
     for (auto& container : containers) {
@@ -81,7 +81,9 @@ void mount_token(corev1::PodSpec& spec) {
 class ServiceAccountPlugin final : public AdmissionPlugin {
  public:
   explicit ServiceAccountPlugin(const AdmissionContext& context)
-      : client_(context.client), accounts_(context.informers.lister<corev1::ServiceAccount>()) {}
+      : random_(context.random),
+        client_(context.client),
+        accounts_(context.informers.lister<corev1::ServiceAccount>()) {}
 
   std::string_view name() const override { return "ServiceAccount"; }
 
@@ -96,7 +98,7 @@ class ServiceAccountPlugin final : public AdmissionPlugin {
     ORCH_TRY(const auto account, find(request.namespace_, spec.serviceAccountName, pod));
     const bool automount = spec.automountServiceAccountToken.value_or(
         account->automountServiceAccountToken.value_or(true));
-    if (automount) mount_token(spec);
+    if (automount) mount_token(spec, random_);
     if (spec.imagePullSecrets.empty()) spec.imagePullSecrets = account->imagePullSecrets;
     return Unit{};
   }
@@ -114,6 +116,7 @@ class ServiceAccountPlugin final : public AdmissionPlugin {
         fmt::format("error looking up service account {}/{}: {}", ns, name, read.error().message)));
   }
 
+  Random& random_;
   const client::Client& client_;
   client::Lister<corev1::ServiceAccount> accounts_;
 };
