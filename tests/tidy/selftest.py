@@ -132,7 +132,7 @@ class Rules(unittest.TestCase):
                  "client::ControllerSpec a_controller(client::ControllerContext&,"),
                 ("src/net/proxy/modes/modes.def", "",
                  "Result<std::unique_ptr<ProxyBackend>, NetError> make_a_proxy(const ProxyOptions&) {"),
-                ("src/ctl/verbs/verbs.def", "", "int get_verb(Context& context) {")]:
+                ("src/ctl/verbs/verbs.def", "", "Verb get_verb() {")]:
             folder = path[:path.rfind("/") + 1]
             self.finds(rule, {path: line, folder + "a.cpp": definition + "\n"}, "is not in")
 

@@ -354,7 +354,7 @@ EXTENSIONS = {
         Extension("src/net/proxy/modes/", r'ORCH_PROXY_MODE\("\w+", (\w+)\)',
                   r"NetError> (make_\w+_proxy)\("),
     "src/ctl/verbs/verbs.def":
-        Extension("src/ctl/verbs/", r"ORCH_VERB\((\w+)", r"^int (\w+)_verb\("),
+        Extension("src/ctl/verbs/", r"ORCH_VERB\((\w+)", r"^Verb (\w+)_verb\("),
 }
 
 
