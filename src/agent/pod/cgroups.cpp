@@ -207,8 +207,11 @@ Result<Unit, std::string> make_cgroup(const std::string& path, const CgroupLimit
 
 std::vector<std::string> remove_cgroups(const std::string& path) {
   std::vector<std::string> errors;
-  for (const auto& hierarchy : hierarchies()) {
-    if (file_exists(hierarchy + path)) remove_tree(hierarchy + path, errors);
+  // In a hybrid setup runc mirrors the path in the unified hierarchy, which holds no controllers.
+  std::vector<std::string> roots = hierarchies();
+  if (!cgroup_is_v2()) roots.push_back(std::string(kMount) + "/unified");
+  for (const auto& root : roots) {
+    if (file_exists(root + path)) remove_tree(root + path, errors);
   }
   return errors;
 }
