@@ -16,12 +16,13 @@ namespace orch::api {
 
 class JsonValue {
  public:
-  JsonValue();                                                        // null
-  JsonValue(std::string_view text);                                   // NOLINT: a string
-  JsonValue(const char* text) : JsonValue(std::string_view(text)) {}  // NOLINT
-  JsonValue(int64_t number);                                          // NOLINT
-  JsonValue(int number) : JsonValue(static_cast<int64_t>(number)) {}  // NOLINT
-  JsonValue(bool value);                                              // NOLINT
+  JsonValue();                                                               // null
+  JsonValue(std::string_view text);                                          // NOLINT: a string
+  JsonValue(const char* text) : JsonValue(std::string_view(text)) {}         // NOLINT
+  JsonValue(const std::string& text) : JsonValue(std::string_view(text)) {}  // NOLINT
+  JsonValue(int64_t number);                                                 // NOLINT
+  JsonValue(int number) : JsonValue(static_cast<int64_t>(number)) {}         // NOLINT
+  JsonValue(bool value);                                                     // NOLINT
   JsonValue(const JsonValue&);
   JsonValue(JsonValue&&) noexcept;
   JsonValue& operator=(const JsonValue&);
