@@ -15,7 +15,7 @@ cmake --preset dev >/dev/null
 say "building"
 cmake --build --preset dev --parallel "$jobs" | {
   # One line now and then instead of hundreds; errors whole.
-  awk '/error|FAILED|warning:/ {print; next} /^\[/ {if (++n % 50 == 0) print} !/^\[/ {print}'
+  awk '/^\[/ && !/FAILED/ {if (++n % 50 == 0) {print; fflush()} next} {print; fflush()}'
 }
 say "testing"
 ctest --test-dir "$build" --output-on-failure --no-tests=error "$@"
