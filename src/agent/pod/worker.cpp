@@ -55,6 +55,8 @@ void PodWorker::update(std::shared_ptr<const corev1::Pod> pod) {
     auto merged = std::make_shared<corev1::Pod>(*pod);
     corev1::PodStatus theirs = std::move(merged->status);
     merged->status = pod_->status;
+    // Someone else (the node controller, when we were out of sight) wrote what is ours to say.
+    resubmit_ |= !api::equal(theirs, pod_->status);
     merged->status.nominatedNodeName = theirs.nominatedNodeName;
     merged->status.resize = theirs.resize;
     merged->status.resourceClaimStatuses = theirs.resourceClaimStatuses;
@@ -319,7 +321,7 @@ void PodWorker::publish(const Plan& next) {
   if (!was_terminal && is_terminal_phase(*pod_)) context_.changed();
   if (removed_) return;
   const bool remove = over && deleted_ && !delete_sent_;
-  if (changed || remove) {
+  if (changed || remove || std::exchange(resubmit_, false)) {
     delete_sent_ |= remove;
     context_.status_writer.submit(pod_, remove);
   }

@@ -159,6 +159,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   std::map<std::string, Stopping> stopping_;
   std::map<std::string, std::shared_ptr<Start>> starting_;
   std::vector<std::pair<std::string, bool>> records_;  // to remove: id, is a sandbox
+  bool record_failed_ = false;
   std::map<std::string, Backoff> pull_backoff_;
   std::map<std::string, std::string> back_off_told_;  // container -> run whose back-off was told
   std::set<std::string> removing_, fetching_;
@@ -176,6 +177,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   MonoTime last_change_{};
   uint64_t timer_ = 0, refresh_timer_ = 0;
   bool delete_sent_ = false;
+  bool resubmit_ = false;  // the server shows another status than ours
 
   mutable std::mutex shown_mutex_;
   std::shared_ptr<const corev1::Pod> shown_pod_;

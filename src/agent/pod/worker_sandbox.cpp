@@ -26,6 +26,7 @@ constexpr Millis kVolumeDelayMin{500}, kVolumeDelayMax{122'000};
 constexpr Millis kSandboxDelayMin{500}, kSandboxDelayMax{10'000};
 constexpr Seconds kRefreshPeriod{60};
 constexpr Millis kNetworkWait{100};
+constexpr Seconds kRecordRetry{10};
 
 struct VolumesMade {
   std::map<std::string, std::string> paths;
@@ -358,6 +359,7 @@ void PodWorker::terminated() {
 // The API object is gone too: records, logs and folders of the pod go.
 void PodWorker::clean_up_rest() {
   cleaning_ = true;
+  record_failed_ = false;
   for (const auto& c : observed_.containers) records_.emplace_back(c.id, false);
   for (const auto& sandbox : observed_.sandboxes) records_.emplace_back(sandbox.id, true);
   std::reverse(records_.begin(), records_.end());
@@ -365,6 +367,13 @@ void PodWorker::clean_up_rest() {
 }
 
 void PodWorker::remove_next_record() {
+  if (records_.empty() && record_failed_) {
+    strand_->post_after(kRecordRetry, [weak = weak_from_this()] {
+      auto self = weak.lock();
+      if (self && !self->stopped_) self->clean_up_rest();
+    });
+    return;
+  }
   if (records_.empty()) {
     context_.pool.post([weak = weak_from_this(), dir = pod_dir(), logs = log_dir()] {
       auto self = weak.lock();
@@ -381,9 +390,16 @@ void PodWorker::remove_next_record() {
   auto [id, is_sandbox] = records_.back();
   records_.pop_back();
   auto done = [weak = weak_from_this()](Result<Unit, Error> result) {
-    if (!result) log::debug("agent", "remove: {}", result.error().message);
     auto self = weak.lock();
-    if (self) self->post([self = self.get()] { self->remove_next_record(); });
+    if (!self) return;
+    self->post([self = self.get(), result] {
+      if (!result) {
+        log::warn("agent", "remove what is left of pod {}: {}", format_pod(*self->pod_),
+                  result.error().message);
+        self->record_failed_ = true;
+      }
+      self->remove_next_record();
+    });
   };
   if (is_sandbox) {
     context_.runtime.remove_sandbox(id, done);
