@@ -4,7 +4,7 @@
 #   make_image.sh OUTPUT.tar [NAME:TAG] [CONTENT]
 #
 # NAME:TAG defaults to docker.io/library/orch-test:1. The image has /bin/busybox with links for its
-# applets; without a command it serves CONTENT (default: NAME:TAG) with httpd on port 8080.
+# applets; without a command (/bin/serve) it serves CONTENT (default: NAME:TAG) with httpd on port 8080.
 # /cgi-bin/hostname answers with the host name of the pod.
 set -euo pipefail
 
@@ -29,6 +29,9 @@ printf 'root:x:0:\nuser:x:1000:\nnobody:x:65534:\n' >"$root/etc/group"
 printf '%s\n' "$content" >"$root/www/index.html"
 printf '#!/bin/sh\nprintf "Content-Type: text/plain\\r\\n\\r\\n"\nhostname\n' >"$root/www/cgi-bin/hostname"
 chmod 755 "$root/www/cgi-bin/hostname"
+# A shell as process 1, since busybox's httpd would not end on SIGTERM there.
+printf '#!/bin/sh\ntrap "exit 0" TERM INT\n/bin/httpd -f -p 8080 -h /www &\nwait\n' >"$root/bin/serve"
+chmod 755 "$root/bin/serve"
 
 oci=$dir/oci
 mkdir -p "$oci/blobs/sha256"
@@ -45,7 +48,7 @@ add_blob() {
 
 read -r layer_digest layer_size < <(add_blob "$dir/layer.tar")
 cat >"$dir/config.json" <<JSON
-{"architecture":"$arch","os":"linux","config":{"Env":["PATH=/bin:/sbin"],"WorkingDir":"/","Cmd":["/bin/httpd","-f","-p","8080","-h","/www"]},"rootfs":{"type":"layers","diff_ids":["sha256:$layer_digest"]}}
+{"architecture":"$arch","os":"linux","config":{"Env":["PATH=/bin:/sbin"],"WorkingDir":"/","Cmd":["/bin/serve"]},"rootfs":{"type":"layers","diff_ids":["sha256:$layer_digest"]}}
 JSON
 read -r config_digest config_size < <(add_blob "$dir/config.json")
 cat >"$dir/manifest.json" <<JSON
