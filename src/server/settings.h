@@ -8,6 +8,7 @@
 
 #include "orch/base/result.h"
 #include "orch/server/server.h"
+#include "server/controllers/cidr.h"
 
 namespace orch::server {
 
@@ -23,13 +24,5 @@ struct Settings {
 
 // Error: a sentence naming the flag.
 Result<Settings, std::string> make_settings(const ServerConfig& config);
-
-// An IPv4 network. Host order.
-struct Cidr {
-  uint32_t base = 0;
-  int bits = 0;
-  static Result<Cidr, std::string> parse(const std::string& text);
-  std::string address(uint32_t index) const;  // the index-th address, dotted
-};
 
 }  // namespace orch::server

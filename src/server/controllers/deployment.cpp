@@ -73,8 +73,10 @@ class DeploymentReconciler final : public client::Reconciler {
   }
 
   Outcome run(const Deployment& deployment, const DeploymentPlan& plan) {
-    std::optional<int32_t> collisions = plan.status.collisionCount;
-    if (plan.create) ORCH_CHECK(create(deployment, *plan.create, collisions));
+    if (plan.create) {
+      ORCH_TRY(const bool there, create(deployment, *plan.create));
+      if (!there) return count_collision(deployment);
+    }
     for (const auto& set : plan.update) {
       // A scale step of the same set carries these changes itself.
       const bool scaled = std::any_of(
@@ -92,20 +94,21 @@ class DeploymentReconciler final : public client::Reconciler {
           context_.client.remove<ReplicaSet>(set->metadata.namespace_, set->metadata.name, options);
       if (!removed && !removed.error().is("NotFound")) return Err(removed.error());
     }
-    return write_deployment(deployment, plan, collisions);
+    return write_deployment(deployment, plan);
   }
 
-  // A set of that name with another template is a hash collision: counted, so that the next hash
-  // differs.
-  Outcome create(const Deployment& deployment, const ReplicaSet& set,
-                 std::optional<int32_t>& collisions) {
+  // False: a set of that name with another template is there.
+  Result<bool, client::ReconcileError> create(const Deployment& deployment, const ReplicaSet& set) {
     auto created = context_.client.create(set);
     const auto subject = client::subject_of(deployment);
     if (created) {
-      context_.events.record(subject, "Normal", "ScalingReplicaSet",
-                             fmt::format("Scaled up replica set {} from 0 to {}", set.metadata.name,
-                                         set.spec.replicas.value_or(0)));
-      return Unit{};
+      const int32_t replicas = set.spec.replicas.value_or(0);
+      if (replicas > 0) {
+        context_.events.record(
+            subject, "Normal", "ScalingReplicaSet",
+            fmt::format("Scaled up replica set {} from 0 to {}", set.metadata.name, replicas));
+      }
+      return true;
     }
     if (!created.error().is("AlreadyExists")) {
       context_.events.record(subject, "Warning", "ReplicaSetCreateError",
@@ -117,8 +120,15 @@ class DeploymentReconciler final : public client::Reconciler {
     if (!existing) return Err(existing.error());
     const bool ours = is_controlled_by(*existing, deployment);
     auto shared = std::make_shared<const ReplicaSet>(std::move(*existing));
-    if (ours && find_new_set(deployment, {shared})) return Unit{};  // the cache lags behind
-    collisions = collisions.value_or(0) + 1;
+    return ours && find_new_set(deployment, {shared}) != nullptr;  // then only the cache lags
+  }
+
+  // Hash collisions are counted, so that the next hash differs.
+  Outcome count_collision(const Deployment& deployment) {
+    Deployment changed = deployment;
+    changed.status.collisionCount = deployment.status.collisionCount.value_or(0) + 1;
+    auto written = context_.client.update_status(changed);
+    if (!written && !written.error().is("NotFound")) return Err(written.error());
     return Unit{};
   }
 
@@ -145,18 +155,15 @@ class DeploymentReconciler final : public client::Reconciler {
     return Unit{};
   }
 
-  Outcome write_deployment(const Deployment& deployment, const DeploymentPlan& plan,
-                           std::optional<int32_t> collisions) {
+  // The revision goes with the status, as upstream writes it: neither counts as a new generation.
+  Outcome write_deployment(const Deployment& deployment, const DeploymentPlan& plan) {
     Deployment changed = deployment;
-    if (plan.revision) {
-      changed.metadata.annotations[kRevision] = *plan.revision;
-      auto updated = context_.client.update(changed);
-      if (!updated) return Err(updated.error());
-      changed = std::move(*updated);
-    }
+    if (plan.revision) changed.metadata.annotations[kRevision] = *plan.revision;
     changed.status = plan.status;
-    changed.status.collisionCount = collisions;
-    if (equal(changed.status, deployment.status)) return Unit{};
+    if (changed.metadata.annotations == deployment.metadata.annotations &&
+        equal(changed.status, deployment.status)) {
+      return Unit{};
+    }
     auto written = context_.client.update_status(changed);
     if (!written && !written.error().is("NotFound")) return Err(written.error());
     return Unit{};

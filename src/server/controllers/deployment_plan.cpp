@@ -81,7 +81,7 @@ class Planner {
 
   DeploymentPlan run() {
     if (!deployment_.metadata.deletionTimestamp) {
-      if (!deployment_.spec.paused) ensure_new_set(/*create=*/false);
+      ensure_new_set(/*create=*/false);
       if (deployment_.spec.paused || is_scaling_event()) {
         scale_all();
       } else if (deployment_.spec.strategy.type == "Recreate") {
@@ -91,7 +91,7 @@ class Planner {
       }
       if (deployment_.spec.paused || complete()) cleanup();
     }
-    plan_.status = deployment_status(in_, new_set_, old_, &plan_.look_again);
+    plan_.status = deployment_status(in_, new_set_, old_, plan_.create, &plan_.look_again);
     return std::move(plan_);
   }
 
@@ -333,20 +333,23 @@ class Planner {
   }
 
   void cleanup() {
-    std::vector<ReplicaSetPtr> idle;
+    // Sets that are going already count neither as kept nor as excess.
+    std::vector<ReplicaSetPtr> kept;
     for (const auto& set : old_) {
-      const bool empty = replicas_of(*set) == 0 && set->status.replicas == 0 &&
-                         set->metadata.generation <= set->status.observedGeneration;
-      if (empty && !set->metadata.deletionTimestamp) idle.push_back(set);
+      if (!set->metadata.deletionTimestamp) kept.push_back(set);
     }
-    std::sort(idle.begin(), idle.end(), [](const ReplicaSetPtr& a, const ReplicaSetPtr& b) {
+    std::sort(kept.begin(), kept.end(), [](const ReplicaSetPtr& a, const ReplicaSetPtr& b) {
       return std::make_pair(revision_of(*a), a->metadata.name) <
              std::make_pair(revision_of(*b), b->metadata.name);
     });
-    const auto keep = static_cast<size_t>(deployment_.spec.revisionHistoryLimit.value_or(10));
-    if (old_.size() <= keep) return;
-    const size_t excess = std::min(idle.size(), old_.size() - keep);
-    plan_.cleanup.assign(idle.begin(), idle.begin() + static_cast<ptrdiff_t>(excess));
+    const auto limit = static_cast<size_t>(deployment_.spec.revisionHistoryLimit.value_or(10));
+    if (kept.size() <= limit) return;
+    kept.resize(kept.size() - limit);
+    for (const auto& set : kept) {
+      const bool empty = replicas_of(*set) == 0 && set->status.replicas == 0 &&
+                         set->metadata.generation <= set->status.observedGeneration;
+      if (empty) plan_.cleanup.push_back(set);
+    }
   }
 
   const DeploymentInput& in_;

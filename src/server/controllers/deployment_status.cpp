@@ -63,52 +63,71 @@ bool progressed(const DeploymentStatus& before, const DeploymentStatus& now) {
          now.availableReplicas > before.availableReplicas;
 }
 
+// DeploymentPaused and DeploymentResumed are neither progress nor its absence.
+void pause_condition(const DeploymentInput& in, const DeploymentCondition* before,
+                     DeploymentStatus& status) {
+  if (before != nullptr && before->reason == "ProgressDeadlineExceeded") return;
+  const bool was_paused = before != nullptr && before->reason == "DeploymentPaused";
+  const bool paused = in.deployment.spec.paused;
+  if (was_paused == paused) return;
+  auto condition = make("Progressing", false, paused ? "DeploymentPaused" : "DeploymentResumed",
+                        paused ? "Deployment is paused" : "Deployment is resumed", in.now);
+  condition.status = "Unknown";
+  put(status, std::move(condition));
+}
+
 void progress_condition(const DeploymentInput& in, const ReplicaSetPtr& new_set,
-                        DeploymentStatus& status, std::optional<Micros>* look_again) {
+                        const std::optional<appsv1::ReplicaSet>& created, DeploymentStatus& status,
+                        std::optional<Micros>* look_again) {
   const auto& deployment = in.deployment;
+  const Seconds deadline{*deployment.spec.progressDeadlineSeconds};
   const int32_t wanted = deployment.spec.replicas.value_or(1);
   const auto* before = find(deployment.status, "Progressing");
-  const bool was_complete = deployment.status.replicas == deployment.status.updatedReplicas &&
-                            before != nullptr && before->reason == "NewReplicaSetAvailable";
+  pause_condition(in, before, status);
+  if (deployment.spec.paused || (before != nullptr && before->reason == "DeploymentPaused")) return;
+  if (created) {
+    put(status,
+        make("Progressing", true, "NewReplicaSetCreated",
+             fmt::format("Created new replica set \"{}\"", created->metadata.name), in.now));
+    if (look_again) *look_again = deadline + Seconds{1};
+    return;
+  }
+  if (before == nullptr && new_set) {
+    put(status, make("Progressing", true, "FoundNewReplicaSet",
+                     fmt::format("Found new replica set \"{}\"", new_set->metadata.name), in.now));
+  }
+  // A rollout that reached its end stays so, whatever becomes of its pods later.
+  if (before != nullptr && before->reason == "NewReplicaSetAvailable" &&
+      status.replicas == status.updatedReplicas) {
+    return;
+  }
   const std::string subject = new_set ? fmt::format("ReplicaSet \"{}\"", new_set->metadata.name)
                                       : fmt::format("Deployment \"{}\"", deployment.metadata.name);
-  if (deployment.spec.paused) {
-    if (before == nullptr || before->reason != "DeploymentPaused") {
-      put(status, make("Progressing", before == nullptr || before->status != "False",
-                       "DeploymentPaused", "Deployment is paused", in.now));
-    }
-    return;
-  }
-  if (before != nullptr && before->reason == "DeploymentPaused") {
-    put(status, make("Progressing", true, "DeploymentResumed", "Deployment is resumed", in.now));
-    return;
-  }
-  const bool complete = status.updatedReplicas == wanted && status.replicas == wanted &&
-                        status.availableReplicas == wanted && new_set;
-  if (was_complete && complete) return;
-  if (complete) {
+  if (status.updatedReplicas == wanted && status.replicas == wanted &&
+      status.availableReplicas == wanted && new_set) {
     put(status, make("Progressing", true, "NewReplicaSetAvailable",
                      subject + " has successfully progressed.", in.now));
     return;
   }
-  if (before == nullptr || progressed(deployment.status, status) ||
-      before->reason == "NewReplicaSetAvailable") {
+  if (progressed(deployment.status, status)) {
     auto condition =
-        make("Progressing", true, new_set ? "ReplicaSetUpdated" : "NewReplicaSetCreated",
-             subject + " is progressing.", in.now);
+        make("Progressing", true, "ReplicaSetUpdated", subject + " is progressing.", in.now);
     // Still progressing: the deadline starts anew.
     if (before != nullptr && before->status == "True") {
       condition.lastTransitionTime = before->lastTransitionTime;
     }
     erase(status, "Progressing");
     status.conditions.push_back(std::move(condition));
-    if (look_again) *look_again = Seconds{*deployment.spec.progressDeadlineSeconds};
+    if (look_again) *look_again = deadline + Seconds{1};
     return;
   }
-  if (before->reason == "ProgressDeadlineExceeded") return;
-  const Micros left =
-      before->lastUpdateTime.wall() + Seconds{*deployment.spec.progressDeadlineSeconds} - in.now;
-  if (left.count() > 0) {
+  const auto* now = find(status, "Progressing");
+  if (now == nullptr || now->reason == "NewReplicaSetAvailable" ||
+      now->reason == "ProgressDeadlineExceeded") {
+    return;
+  }
+  const Micros left = now->lastUpdateTime.wall() + deadline - in.now;
+  if (left.count() >= 0) {
     if (look_again) *look_again = left + Seconds{1};
     return;
   }
@@ -120,6 +139,7 @@ void progress_condition(const DeploymentInput& in, const ReplicaSetPtr& new_set,
 
 DeploymentStatus deployment_status(const DeploymentInput& in, const ReplicaSetPtr& new_set,
                                    const std::vector<ReplicaSetPtr>& old_sets,
+                                   const std::optional<appsv1::ReplicaSet>& created,
                                    std::optional<Micros>* look_again) {
   const auto& deployment = in.deployment;
   const int32_t wanted = deployment.spec.replicas.value_or(1);
@@ -160,8 +180,10 @@ DeploymentStatus deployment_status(const DeploymentInput& in, const ReplicaSetPt
       status.conditions.push_back(std::move(condition));
     }
   }
-  if (has_deadline(deployment) && !deployment.metadata.deletionTimestamp) {
-    progress_condition(in, new_set, status, look_again);
+  if (!has_deadline(deployment)) {
+    erase(status, "Progressing");
+  } else if (!deployment.metadata.deletionTimestamp) {
+    progress_condition(in, new_set, created, status, look_again);
   }
   return status;
 }

@@ -161,7 +161,7 @@ corev1::Endpoints plan_endpoints(const Service& service, const std::vector<PodPt
     }
     if (key.empty() && !service.spec.ports.empty()) continue;
     if (++count > kEndpointsMax) {
-      endpoints.metadata.annotations["endpoints.kubernetes.io/over-capacity"] = "truncated";
+      endpoints.metadata.annotations[kOverCapacity] = "truncated";
       break;
     }
     auto& subset = subsets[key];

@@ -38,13 +38,12 @@ std::vector<PodPtr> selected_pods(const Service& service, const client::Lister<P
 
 namespace {
 
-// What of an object the controllers own: a difference elsewhere is not theirs to undo.
+// What of a slice the controller owns: annotations, for one, are not its to undo.
 bool same_slice(const EndpointSlice& a, const EndpointSlice& b) {
   EndpointSlice x = a, y = b;
   const auto strip = [](EndpointSlice& slice) {
     metav1::ObjectMeta kept;
     kept.labels = slice.metadata.labels;
-    kept.annotations = slice.metadata.annotations;
     kept.ownerReferences = slice.metadata.ownerReferences;
     slice.metadata = std::move(kept);
   };
@@ -81,6 +80,7 @@ class EndpointSliceReconciler final : public client::Reconciler {
       wanted.emplace(slice.metadata.name, std::move(slice));
     }
     for (const auto& existing : slices_.by_index("owner", service->metadata.uid)) {
+      if (!is_managed(*existing)) continue;
       ORCH_CHECK(bring_up_to_date(*existing, wanted));
     }
     for (const auto& [name, slice] : wanted) {
@@ -91,6 +91,12 @@ class EndpointSliceReconciler final : public client::Reconciler {
   }
 
  private:
+  // Slices that others made for the Service are theirs.
+  static bool is_managed(const EndpointSlice& slice) {
+    auto it = slice.metadata.labels.find("endpointslice.kubernetes.io/managed-by");
+    return it != slice.metadata.labels.end() && it->second == "endpointslice-controller.k8s.io";
+  }
+
   static bool namespace_gone(const Error& error) { return error.code == 403 || error.code == 404; }
 
   // Updates or deletes the existing slice and strikes it off what is wanted.
@@ -106,7 +112,6 @@ class EndpointSliceReconciler final : public client::Reconciler {
     EndpointSlice changed = std::move(it->second);
     wanted.erase(it);
     if (same_slice(changed, existing)) return Unit{};
-    const auto annotations = changed.metadata.annotations;
     auto labels = changed.metadata.labels;
     auto owners = changed.metadata.ownerReferences;
     changed.metadata = existing.metadata;
@@ -149,6 +154,7 @@ class EndpointsReconciler final : public client::Reconciler {
     Endpoints changed = *existing;
     changed.subsets = wanted.subsets;
     changed.metadata.labels = wanted.metadata.labels;
+    changed.metadata.annotations.erase(kOverCapacity);
     for (const auto& [name, value] : wanted.metadata.annotations) {
       changed.metadata.annotations[name] = value;
     }

@@ -15,6 +15,7 @@ namespace orch::server {
 using PodPtr = std::shared_ptr<const api::corev1::Pod>;
 
 inline constexpr size_t kEndpointsPerSlice = 100;
+inline constexpr const char* kOverCapacity = "endpoints.kubernetes.io/over-capacity";
 
 // The slices a Service should have, in order; named deterministically, so that a cache that lags
 // leads to AlreadyExists and not to a second slice. Pods are those the selector matches.

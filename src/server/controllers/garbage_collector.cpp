@@ -118,7 +118,9 @@ class GarbageCollector final : public client::Reconciler {
                                                      const metav1::OwnerReference& owner) const {
     const auto* resource = owner_resource(owner);
     if (resource == nullptr) return OwnerState::kThere;  // of a kind we cannot judge
-    // A cluster-scoped object cannot be owned by a namespaced one, nor across namespaces.
+    // A cluster-scoped object cannot be owned by a namespaced one: such an owner cannot be looked
+    // for, so its object stays. Owners in other namespaces count as gone.
+    if (resource->namespaced && object.metadata.namespace_.empty()) return OwnerState::kThere;
     const std::string ns = resource->namespaced ? object.metadata.namespace_ : "";
     const auto judge = [&](const Object& found) {
       if (found.metadata.uid != owner.uid) return OwnerState::kGone;
@@ -137,15 +139,17 @@ class GarbageCollector final : public client::Reconciler {
   }
 
   Outcome collect(const ResourceInfo& resource, const Object& object) const {
-    std::vector<std::string> gone;
+    std::vector<std::string> gone, going;
     bool there = false, waiting = false;
     for (const auto& owner : object.metadata.ownerReferences) {
       ORCH_TRY(const OwnerState state, look_up(object, owner));
       there = there || state == OwnerState::kThere;
       waiting = waiting || state == OwnerState::kWaiting;
       if (state == OwnerState::kGone) gone.push_back(owner.uid);
+      if (state == OwnerState::kWaiting) going.push_back(owner.uid);
     }
-    if (there) {
+    if (there) {  // it stays, and must not hold up those of its owners that go
+      gone.insert(gone.end(), going.begin(), going.end());
       return gone.empty() ? Outcome(Unit{}) : drop_owners(resource, object, gone);
     }
     // Nobody but owners that are going: go as they do. What has dependents of its own that block
@@ -236,6 +240,19 @@ class GarbageCollector final : public client::Reconciler {
   std::shared_ptr<const Graph> graph_;
 };
 
+// The owners of `old` that `now` has no more: one of them may have waited for that.
+void push_owners(const Object& old, const Object* now, std::vector<ObjectKey>& keys) {
+  for (const auto& owner : old.metadata.ownerReferences) {
+    const bool kept =
+        now != nullptr &&
+        std::any_of(now->metadata.ownerReferences.begin(), now->metadata.ownerReferences.end(),
+                    [&](const auto& o) { return o.uid == owner.uid; });
+    const auto* kind = owner_resource(owner);
+    if (kept || kind == nullptr || !is_collected(*kind)) continue;
+    keys.push_back(graph_key(*kind, kind->namespaced ? old.metadata.namespace_ : "", owner.name));
+  }
+}
+
 // An object that came or changed is looked at; one that went away makes its dependents and the
 // owners that waited for it be looked at.
 client::Watch watch_resource(const ResourceInfo& resource, std::shared_ptr<const Graph> graph) {
@@ -247,17 +264,14 @@ client::Watch watch_resource(const ResourceInfo& resource, std::shared_ptr<const
               if (!meta.ownerReferences.empty() || meta.deletionTimestamp) {
                 keys.push_back(graph_key(resource, meta.namespace_, meta.name));
               }
+              if (old) push_owners(*old, now.get(), keys);
               return keys;
             }
             for (const auto& dependent : graph->dependents(meta.uid)) {
               keys.push_back(graph_key(*dependent.resource, dependent.object->metadata.namespace_,
                                        dependent.object->metadata.name));
             }
-            for (const auto& owner : meta.ownerReferences) {
-              const auto* kind = owner_resource(owner);
-              if (kind == nullptr || !is_collected(*kind)) continue;
-              keys.push_back(graph_key(*kind, kind->namespaced ? meta.namespace_ : "", owner.name));
-            }
+            push_owners(object, nullptr, keys);
             return keys;
           }};
 }

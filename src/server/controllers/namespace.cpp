@@ -33,8 +33,8 @@ class NamespaceReconciler final : public client::Reconciler {
       if (!left) {
         failed += (failed.empty() ? "" : "; ") + left.error().message;
       } else if (*left > 0) {
-        remaining += fmt::format("{}{}. has {} resource instances", remaining.empty() ? "" : ", ",
-                                 resource->group_resource().str(), *left);
+        remaining += fmt::format("{}{}.{} has {} resource instances", remaining.empty() ? "" : ", ",
+                                 resource->plural, resource->group, *left);
       }
     }
     ORCH_CHECK(write_conditions(*ns, remaining, failed));

@@ -1,12 +1,12 @@
 // Node IPAM: every node gets a /24 of the cluster CIDR for its pods.
-#include <arpa/inet.h>
 #include <fmt/format.h>
 
+#include <map>
 #include <set>
 
 #include "orch/api/corev1.h"
+#include "server/controllers/cidr.h"
 #include "server/controllers/specs.h"
-#include "server/settings.h"
 
 namespace orch::server {
 namespace {
@@ -35,14 +35,16 @@ class NodeIpamReconciler final : public client::Reconciler {
   client::ReconcileResult reconcile(const ObjectKey& key) override {
     auto node = nodes_.get("", key.name);
     if (!node || !node->spec.podCIDR.empty()) return client::done();
-    // The cache may not show yet what was given out a moment ago.
+    // The cache may not show yet what was given out a moment ago. A node that is gone, or has come
+    // back as another, holds nothing.
     std::erase_if(given_, [this](const auto& entry) {
       auto known = nodes_.get("", entry.first);
-      return known && known->spec.podCIDR == entry.second;
+      return !known || known->metadata.uid != entry.second.uid ||
+             known->spec.podCIDR == entry.second.block;
     });
     std::set<std::string> taken;
     for (const auto& other : nodes_.list()) taken.insert(other->spec.podCIDR);
-    for (const auto& [name, block] : given_) taken.insert(block);
+    for (const auto& [name, given] : given_) taken.insert(given.block);
     if (given_.count(key.name) != 0) return client::done();
     auto block = next_block(cluster_, taken);
     if (!block) {
@@ -57,7 +59,7 @@ class NodeIpamReconciler final : public client::Reconciler {
       if (patched.error().is("NotFound")) return client::done();
       return Err(client::ReconcileError(patched.error()));
     }
-    given_[key.name] = *block;
+    given_[key.name] = {node->metadata.uid, *block};
     return client::done();
   }
 
@@ -65,7 +67,10 @@ class NodeIpamReconciler final : public client::Reconciler {
   client::ControllerContext context_;
   Cidr cluster_;
   client::Lister<Node> nodes_;
-  std::map<std::string, std::string> given_;  // one strand, no lock
+  struct Given {
+    std::string uid, block;
+  };
+  std::map<std::string, Given> given_;  // by node name; one strand, no lock
 };
 
 }  // namespace

@@ -49,6 +49,7 @@ class NodeLifecycleReconciler final : public client::Reconciler {
       ORCH_CHECK(mark_unknown(*node));
     }
     auto fresh = nodes_.get("", key.name);
+    if (!fresh) return client::done();  // deleted meanwhile
     ORCH_CHECK(write_taints(*fresh));
     if (!is_node_ready(*fresh)) ORCH_CHECK(mark_pods_not_ready(*fresh));
     if (silent_for >= kNodeGracePeriod) return client::done();  // its next sign of life wakes us

@@ -111,15 +111,18 @@ std::optional<WallTime> eviction_time(const corev1::Pod& pod, const std::vector<
   std::optional<WallTime> soonest;
   for (const auto& taint : taints) {
     if (taint.effect != "NoExecute") continue;
-    const WallTime since = taint.timeAdded && *taint.timeAdded ? taint.timeAdded->wall() : now;
+    // A pod that came later counts from its own beginning.
+    const WallTime tainted = taint.timeAdded && *taint.timeAdded ? taint.timeAdded->wall() : now;
+    const WallTime since = std::max(tainted, pod.metadata.creationTimestamp.wall());
     bool tolerated = false;
     std::optional<WallTime> until;
     for (const auto& toleration : pod.spec.tolerations) {
       if (!tolerates(toleration, taint)) continue;
-      tolerated = true;
-      if (!toleration.tolerationSeconds) continue;
-      const WallTime end = since + Seconds{std::max<int64_t>(0, *toleration.tolerationSeconds)};
-      if (!until || end < *until) until = end;
+      tolerated = true;  // the first that matches decides
+      if (toleration.tolerationSeconds) {
+        until = since + Seconds{std::max<int64_t>(0, *toleration.tolerationSeconds)};
+      }
+      break;
     }
     if (!tolerated) return now;
     if (until && (!soonest || *until < *soonest)) soonest = until;

@@ -104,15 +104,17 @@ appsv1::ReplicaSetStatus plan_status(const ReplicaSet& set, const std::vector<Po
     if (condition.type != "ReplicaFailure") status.conditions.push_back(condition);
   }
   if (!failure.reason.empty()) {
+    // One that stands already is kept as it is: texts that vary would be written for ever.
+    if (const auto* before = find_failure(set.status)) {
+      status.conditions.push_back(*before);
+      return status;
+    }
     appsv1::ReplicaSetCondition condition;
     condition.type = "ReplicaFailure";
     condition.status = "True";
     condition.reason = failure.reason;
     condition.message = failure.message;
-    const auto* before = find_failure(set.status);
-    condition.lastTransitionTime = before != nullptr && before->reason == failure.reason
-                                       ? before->lastTransitionTime
-                                       : Time(now);
+    condition.lastTransitionTime = Time(now);
     status.conditions.push_back(std::move(condition));
   }
   return status;

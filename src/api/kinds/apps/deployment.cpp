@@ -3,6 +3,7 @@
 
 #include "api/kinds/apps/workload.h"
 #include "orch/api/appsv1.h"
+#include "orch/base/strings.h"
 
 namespace orch::api {
 namespace {
@@ -23,6 +24,16 @@ void deployment_defaults(Object& object) {
   }
   if (!spec.revisionHistoryLimit) spec.revisionHistoryLimit = 10;
   if (!spec.progressDeadlineSeconds) spec.progressDeadlineSeconds = 600;
+}
+
+// Changed annotations count as a new generation too: the controller copies them to its sets.
+void prepare_deployment(Object& object, const Object* old, const StrategyContext& context) {
+  prepare_spec_and_status<Deployment>(object, old, context);
+  auto& meta = object.metadata;
+  if (old != nullptr && meta.generation == old->metadata.generation &&
+      meta.annotations != old->metadata.annotations) {
+    ++meta.generation;
+  }
 }
 
 void validate_strategy(const appsv1::DeploymentSpec& spec, FieldErrors& errors) {
@@ -47,6 +58,12 @@ void validate_strategy(const appsv1::DeploymentSpec& spec, FieldErrors& errors) 
   const auto surge = strategy.rollingUpdate->maxSurge.value_or(IntOrString(0));
   validate_int_or_percent(unavailable, path + ".maxUnavailable", errors);
   validate_int_or_percent(surge, path + ".maxSurge", errors);
+  if (unavailable.is_string && unavailable.string_value.ends_with("%") &&
+      parse_int(unavailable.string_value.substr(0, unavailable.string_value.size() - 1))
+              .value_or(0) > 100) {
+    errors.invalid(path + ".maxUnavailable", quoted(unavailable.string_value),
+                   "must not be greater than 100%");
+  }
   if (is_zero(unavailable) && is_zero(surge)) {
     errors.invalid(path + ".maxUnavailable", unavailable.str(),
                    "may not be 0 when `maxSurge` is 0");
@@ -93,7 +110,6 @@ void replica_set_defaults(Object& object) {
   auto& set = static_cast<ReplicaSet&>(object);
   default_pod_spec(set.spec.template_.spec);
   if (!set.spec.replicas) set.spec.replicas = 1;
-  if (set.metadata.labels.empty()) set.metadata.labels = set.spec.template_.metadata.labels;
 }
 
 void validate_replica_set(const Object& object, const Object* old_object, FieldErrors& errors) {
@@ -148,7 +164,7 @@ ResourceInfo deployments_resource() {
   info.categories = {"all"};
   info.has_status = info.has_scale = true;
   info.set_defaults = deployment_defaults;
-  info.prepare = prepare_spec_and_status<Deployment>;
+  info.prepare = prepare_deployment;
   info.prepare_status = prepare_status_only<Deployment>;
   info.validate = validate_deployment;
   info.columns = {name_column(), column("Ready", "string", "Ready pods of those wanted."),
