@@ -7,11 +7,12 @@
 #include <yaml-cpp/parser.h>
 
 #include <deque>
+#include <istream>
 #include <map>
 #include <optional>
-#include <sstream>
 
 #include "api/codec/json_text.h"
+#include "api/codec/yaml_input.h"
 #include "api/codec/yaml_scalar.h"
 #include "orch/api/codec.h"
 #include "orch/base/strings.h"
@@ -36,8 +37,12 @@ struct Node {
   bool open = false;  // being written: an alias to it would be endless
 };
 
+// A document of more values than this is no Kubernetes object; a value takes up to 200 bytes.
+constexpr size_t kValuesMax = 250'000;
+
 class TreeBuilder final : public YAML::EventHandler {
  public:
+  explicit TreeBuilder(YamlInput& input) : input_(input) {}
   Node* root() const { return root_; }
 
   void OnDocumentStart(const YAML::Mark&) override {}
@@ -48,6 +53,8 @@ class TreeBuilder final : public YAML::EventHandler {
     place(node, false);
   }
   void OnAlias(const YAML::Mark&, YAML::anchor_t anchor) override {
+    input_.parsed(in_flow());
+    count();
     place(*anchors_.at(anchor), true);
   }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
@@ -58,18 +65,26 @@ class TreeBuilder final : public YAML::EventHandler {
     place(node, false);
   }
   void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
-                       YAML::EmitterStyle::value) override {
-    open(Node::Kind::kSequence, mark, anchor);
+                       YAML::EmitterStyle::value style) override {
+    open(Node::Kind::kSequence, mark, anchor, style);
   }
-  void OnSequenceEnd() override { open_.pop_back(); }
+  void OnSequenceEnd() override { close(); }
   void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
-                  YAML::EmitterStyle::value) override {
-    open(Node::Kind::kMap, mark, anchor);
+                  YAML::EmitterStyle::value style) override {
+    open(Node::Kind::kMap, mark, anchor, style);
   }
-  void OnMapEnd() override { open_.pop_back(); }
+  void OnMapEnd() override { close(); }
 
  private:
+  bool in_flow() const { return flows_ > 0; }
+  void count() {
+    if (++values_ > kValuesMax) {
+      throw TooMuchYaml("document has more than " + std::to_string(kValuesMax) + " values");
+    }
+  }
   Node& add(const YAML::Mark& mark, YAML::anchor_t anchor) {
+    input_.parsed(in_flow());
+    count();
     Node& node = nodes_.emplace_back();
     node.line = mark.line + 1;
     if (anchor != YAML::NullAnchor) anchors_[anchor] = &node;
@@ -82,14 +97,24 @@ class TreeBuilder final : public YAML::EventHandler {
       open_.back()->items.push_back({&node, alias});
     }
   }
-  void open(Node::Kind kind, const YAML::Mark& mark, YAML::anchor_t anchor) {
+  void open(Node::Kind kind, const YAML::Mark& mark, YAML::anchor_t anchor,
+            YAML::EmitterStyle::value style) {
+    if (flows_ > 0 || style == YAML::EmitterStyle::Flow) flows_++;
     Node& node = add(mark, anchor);
     node.kind = kind;
     place(node, false);
     open_.push_back(&node);
   }
+  void close() {
+    open_.pop_back();
+    if (flows_ > 0) flows_--;  // within flow style nothing else is
+    input_.parsed(in_flow());
+  }
   static void resolve(Node& node, std::string_view tag);
 
+  YamlInput& input_;
+  size_t values_ = 0;
+  size_t flows_ = 0;  // collections open since the outermost in flow style, with it
   std::deque<Node> nodes_;
   std::map<YAML::anchor_t, Node*> anchors_;
   std::vector<Node*> open_;
@@ -265,13 +290,17 @@ bool JsonWriter::write(Node& node, bool alias, int depth) {
 // "null" for an empty document.
 Result<std::string, DecodeError> convert(std::string_view yaml,
                                          std::vector<std::string>* findings) {
-  TreeBuilder tree;
+  YamlInput input(yaml);
+  TreeBuilder tree(input);
   try {
-    std::istringstream in{std::string(yaml)};
+    std::istream in(&input);
+    in.exceptions(std::ios::badbit);  // what the input throws gets out
     YAML::Parser parser(in);
     parser.HandleNextDocument(tree);
   } catch (const YAML::DeepRecursion&) {
     return Err(DecodeError{"yaml: exceeded max depth"});
+  } catch (const TooMuchYaml& e) {
+    return Err(DecodeError{std::string("yaml: ") + e.what()});
   } catch (const YAML::Exception& e) {
     const std::string where =
         e.mark.is_null() ? "" : "line " + std::to_string(e.mark.line + 1) + ": ";

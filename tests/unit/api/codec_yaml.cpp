@@ -1,4 +1,6 @@
 // YAML in as Go's yaml.v2 understands it, out as kubectl prints it.
+#include <sys/resource.h>
+
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
@@ -21,6 +23,13 @@ std::string yaml_of(std::string_view text) {
   const std::string yaml = json_to_yaml(json);
   REQUIRE(yaml.starts_with("k:"));
   return yaml.substr(2, yaml.size() - 3);
+}
+
+// The most memory this process ever had.
+size_t peak_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<size_t>(usage.ru_maxrss) * 1024;
 }
 
 }  // namespace
@@ -229,4 +238,49 @@ TEST_CASE("what is written is read back the same", "[api][yaml]") {
     INFO(json_to_yaml(json));
     CHECK(nlohmann::json::parse(json_of(json_to_yaml(json))) == nlohmann::json::parse(json));
   }
+}
+
+TEST_CASE("what would take memory beyond measure is refused at once", "[api][yaml]") {
+  const auto repeat = [](std::string_view text, size_t size) {
+    std::string out;
+    while (out.size() < size) out += text;
+    return out;
+  };
+  const auto error_of = [](const std::string& text) {
+    const size_t before = peak_bytes();
+    auto json = yaml_to_json(text);
+    CHECK(peak_bytes() < before + 10 * text.size() + 30'000'000);
+    return json ? "no error" : json.error().message;
+  };
+  constexpr size_t kSize = 3'000'000;
+  CHECK(error_of(std::string(kSize, '[')) == "yaml: exceeded max depth");
+  CHECK(error_of("a: " + std::string(kSize, '[')) == "yaml: exceeded max depth");
+  CHECK(error_of("a: |\n  x\n" + std::string(kSize, '[')) == "yaml: exceeded max depth");
+  CHECK(error_of("a: |\n\"b: |\n\" " + std::string(kSize, '[')) == "yaml: exceeded max depth");
+  CHECK(error_of("a: {b: |\n" + std::string(kSize, '[')) != "no error");
+  CHECK(error_of("- [a: |\n" + std::string(kSize, '[')) != "no error");
+  CHECK(error_of(repeat("{a: ", kSize)) == "yaml: exceeded max depth");
+  CHECK(error_of(repeat("[\n", kSize)) == "yaml: exceeded max depth");
+  const std::string too_many = "yaml: document has too many values in flow style in one place";
+  for (const char* text : {"[],", "{},", "0,", "\"\",", "*a ", "!a ", "? ", "a: b,\n"}) {
+    INFO(text);
+    const std::string found = error_of("[" + repeat(text, kSize) + "]");
+    CHECK(found != "no error");
+    if (text[0] != '*' && text[0] != '!' && text[0] != '?') CHECK(found == too_many);
+  }
+  CHECK(error_of(repeat("- \n", kSize)) == "yaml: document has more than 250000 values");
+  CHECK(error_of(repeat("- ", kSize)) == "yaml: exceeded max depth");
+}
+
+TEST_CASE("brackets in a block scalar or a short list are only text", "[api][yaml]") {
+  std::string text;
+  for (int i = 0; i < 60'000; i++) text += "  [[1,2],\"{\"]:\n";
+  for (const char* head : {"a: |\n", "a: >-\n", "x: [1, 2]\na: |2\n", "x: |\n  [\na: |\n"}) {
+    INFO(head);
+    CHECK(yaml_to_json(head + text).has_value());
+  }
+  CHECK(json_of("a: |\n  [\nb: [1, {c: x}]\n") == R"({"a":"[\n","b":[1,{"c":"x"}]})");
+  std::string list = "[";
+  for (int i = 0; i < 20'000; i++) list += "{a: 1},\n";
+  CHECK(yaml_to_json("x: " + list + "]\ny: " + list + "]\n").has_value());
 }
