@@ -6,6 +6,7 @@
 #include "orch/base/log.h"
 #include "server/registry/continue_token.h"
 #include "server/registry/registry.h"
+#include "server/registry/storage_form.h"
 
 namespace orch::server {
 namespace {
@@ -114,6 +115,7 @@ Result<Page, ListError> Registry::list(const api::ResourceInfo& resource, std::s
         log::error("registry", "skipping the damaged value of {}", *kv.key);
         continue;
       }
+      stored = from_store(resource, std::move(stored));
       if (!filtered || params.filter.matches(stored)) page.items.push_back(std::move(stored));
     }
     const bool rest = used < answer->kvs.size() || answer->more;

@@ -6,6 +6,7 @@
 #include "orch/base/log.h"
 #include "server/registry/continue_token.h"
 #include "server/registry/event_leases.h"
+#include "server/registry/storage_form.h"
 
 namespace orch::server {
 
@@ -17,7 +18,8 @@ Registry::Registry(Env& env, storage::KvStore& store)
     : env_(env), store_(store), event_leases_(std::make_unique<EventLeases>(env.clock, store)) {}
 Registry::~Registry() = default;
 
-std::string Registry::prefix(const api::ResourceInfo& resource, std::string_view ns) {
+std::string Registry::prefix(const api::ResourceInfo& asked, std::string_view ns) {
+  const api::ResourceInfo& resource = kept_as(asked);
   std::string out = "/registry/";
   out += resource.group.empty() ? std::string_view("core") : resource.group;
   out += '/';
@@ -36,13 +38,11 @@ std::string Registry::key(const api::ResourceInfo& resource, std::string_view ns
 }
 
 std::vector<std::string> Registry::volatile_prefixes() {
-  return {"/registry/coordination.k8s.io/leases/", "/registry/core/events/",
-          "/registry/events.k8s.io/events/"};
+  return {"/registry/coordination.k8s.io/leases/", "/registry/core/events/"};
 }
 
 storage::LeaseId Registry::lease_of(const api::ResourceInfo& resource) {
-  const bool event =
-      resource.plural == "events" && (resource.group.empty() || resource.group == "events.k8s.io");
+  const bool event = kept_as(resource).group.empty() && resource.plural == "events";
   return event ? event_leases_->current() : 0;
 }
 
@@ -75,7 +75,7 @@ api::ApiResult<Stored> Registry::get(const api::ResourceInfo& resource, std::str
   if (!stored.well_formed()) {
     return Err(api::internal_error(fmt::format("the stored value of {} is damaged", request.key)));
   }
-  return stored;
+  return from_store(resource, std::move(stored));
 }
 
 api::ApiResult<Unit> Registry::wait_for(Revision minimum) {
@@ -87,7 +87,7 @@ api::ApiResult<Unit> Registry::wait_for(Revision minimum) {
 api::ApiResult<Stored> Registry::create(const api::ResourceInfo& resource,
                                         const api::Object& object) {
   const std::string k = key(resource, object.metadata.namespace_, object.metadata.name);
-  storage::Bytes value = Stored::pack(encode(object));
+  storage::Bytes value = for_store(resource, object);
   storage::TxnRequest txn;
   txn.compares.push_back({k, "", Compare::Target::kMod, Compare::Op::kEqual, 0, ""});
   txn.success.push_back(Op::put(k, value, lease_of(resource)));
@@ -96,21 +96,21 @@ api::ApiResult<Stored> Registry::create(const api::ResourceInfo& resource,
   if (!answer->succeeded) {
     return Err(api::already_exists(resource.group_resource(), object.metadata.name));
   }
-  return Stored(std::move(value), answer->revision);
+  return from_store(resource, Stored(std::move(value), answer->revision));
 }
 
 api::ApiResult<std::optional<Stored>> Registry::replace(const api::ResourceInfo& resource,
                                                         const api::Object& object,
                                                         Revision expected) {
   const std::string k = key(resource, object.metadata.namespace_, object.metadata.name);
-  storage::Bytes value = Stored::pack(encode(object));
+  storage::Bytes value = for_store(resource, object);
   storage::TxnRequest txn;
   txn.compares.push_back({k, "", Compare::Target::kMod, Compare::Op::kEqual, expected, ""});
   txn.success.push_back(Op::put(k, value, lease_of(resource)));
   auto answer = store_.txn(txn);
   if (!answer) return Err(to_api_error(answer.error()));
   if (!answer->succeeded) return std::optional<Stored>();
-  return std::optional<Stored>(Stored(std::move(value), answer->revision));
+  return std::optional<Stored>(from_store(resource, Stored(std::move(value), answer->revision)));
 }
 
 api::ApiResult<std::optional<Revision>> Registry::erase(const api::ResourceInfo& resource,

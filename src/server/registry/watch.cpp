@@ -3,6 +3,7 @@
 
 #include "orch/base/log.h"
 #include "server/registry/registry.h"
+#include "server/registry/storage_form.h"
 
 namespace orch::server {
 namespace {
@@ -10,8 +11,9 @@ namespace {
 // Turns updates into ADDED or DELETED where they cross the selector.
 class FilteringSink final : public storage::WatchSink {
  public:
-  FilteringSink(ObjectFilter filter, std::shared_ptr<WatchReceiver> receiver)
-      : filter_(std::move(filter)), receiver_(std::move(receiver)) {}
+  FilteringSink(const api::ResourceInfo& resource, ObjectFilter filter,
+                std::shared_ptr<WatchReceiver> receiver)
+      : resource_(resource), filter_(std::move(filter)), receiver_(std::move(receiver)) {}
 
   bool offer(const std::vector<const storage::Event*>& events, const storage::EventBatch&,
              storage::Revision through) override {
@@ -34,19 +36,25 @@ class FilteringSink final : public storage::WatchSink {
     return object && object.well_formed() && (filter_.empty() || filter_.matches(object));
   }
 
+  Stored object_of(const storage::Bytes& value, storage::Revision revision) const {
+    Stored object(value, revision);
+    return object && object.well_formed() ? from_store(resource_, std::move(object)) : object;
+  }
+
   bool deliver(const storage::Event& event) {
     const storage::Revision revision = event.kv.mod_revision;
-    const Stored before(event.prev_kv.value, event.prev_kv.mod_revision);
+    const Stored before = object_of(event.prev_kv.value, event.prev_kv.mod_revision);
     const bool was = passes(before);
     if (event.type == storage::Event::Type::kDelete) {
       return !was || receiver_->event(WatchEventType::kDeleted, before.at(revision));
     }
-    const Stored now(event.kv.value, revision);
+    const Stored now = object_of(event.kv.value, revision);
     const bool is = passes(now);
     if (is) return receiver_->event(was ? WatchEventType::kModified : WatchEventType::kAdded, now);
     return !was || receiver_->event(WatchEventType::kDeleted, before.at(revision));
   }
 
+  const api::ResourceInfo& resource_;
   ObjectFilter filter_;
   std::shared_ptr<WatchReceiver> receiver_;
 };
@@ -63,7 +71,7 @@ api::ApiResult<std::unique_ptr<storage::WatchHandle>> Registry::watch(
     start += *name;
     end.clear();
   }
-  auto sink = std::make_shared<FilteringSink>(std::move(filter), std::move(receiver));
+  auto sink = std::make_shared<FilteringSink>(resource, std::move(filter), std::move(receiver));
   auto handle = store_.watch(start, end, after + 1, std::move(sink));
   if (!handle) {
     if (handle.error().code == storage::ErrorCode::kCompacted) {

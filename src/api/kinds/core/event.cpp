@@ -1,5 +1,5 @@
 // core/v1 Event.
-#include <fmt/format.h>
+#include "api/kinds/core/event.h"
 
 #include "api/kinds/common.h"
 #include "orch/base/strings.h"
@@ -29,7 +29,13 @@ int64_t times(const Event& event) {
   return event.count == 0 ? 1 : event.count;
 }
 
-std::vector<Cell> row(const Object& object, WallTime now) {
+void validate(const Object& now, const Object* old, FieldErrors& errors) {
+  validate_event(static_cast<const Event&>(now), static_cast<const Event*>(old), false, errors);
+}
+
+}  // namespace
+
+std::vector<Cell> event_row(const Object& object, WallTime now) {
   const auto& event = static_cast<const Event&>(object);
   const auto& about = event.involvedObject;
   std::string target = to_lower(about.kind);
@@ -47,7 +53,7 @@ std::vector<Cell> row(const Object& object, WallTime now) {
           name_cell(object)};
 }
 
-std::string field_value(const Object& object, std::string_view field) {
+std::string event_field(const Object& object, std::string_view field) {
   const auto& event = static_cast<const Event&>(object);
   const auto& about = event.involvedObject;
   if (field == "involvedObject.kind") return about.kind;
@@ -65,17 +71,6 @@ std::string field_value(const Object& object, std::string_view field) {
   return event.type_;
 }
 
-void validate(const Object& object, const Object*, FieldErrors& errors) {
-  const auto& event = static_cast<const Event&>(object);
-  const std::string& about = event.involvedObject.namespace_;
-  const bool cluster_scoped = about.empty() && event.metadata.namespace_ == "default";
-  if (about != event.metadata.namespace_ && !cluster_scoped && !about.empty()) {
-    errors.invalid("involvedObject.namespace", quoted(about), "does not match event.namespace");
-  }
-}
-
-}  // namespace
-
 ResourceInfo events_resource() {
   auto info = stored_resource<Event>("events", "event", true);
   info.short_names = {"ev"};
@@ -91,7 +86,7 @@ ResourceInfo events_resource() {
                             "reportingComponent",
                             "source",
                             "type"};
-  info.field_value = field_value;
+  info.field_value = event_field;
   info.columns = {column("Last Seen", "string", "When it happened last."),
                   column("Type", "string", "Normal or Warning."),
                   column("Reason", "string", "Why, in one word."),
@@ -106,7 +101,7 @@ ResourceInfo events_resource() {
                    .format = "name",
                    .description = "The event's own name.",
                    .priority = 1}};
-  info.row = row;
+  info.row = event_row;
   return info;
 }
 
