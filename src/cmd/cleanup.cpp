@@ -27,6 +27,7 @@ int killall_command(int argc, char** argv) {
                   "Stops orch of this data dir and removes its containers, mounts, links, tables "
                   "and cgroups. The data stays.");
   options.add("data-dir", data_dir, "The data dir it ran with");
+  options.share_file();
   if (auto parsed = options.parse(argc, argv); !parsed) {
     std::fputs(parsed.error().text.c_str(), parsed.error().code == 0 ? stdout : stderr);
     return parsed.error().code;
@@ -40,6 +41,7 @@ int uninstall_command(int argc, char** argv) {
   Options options("orch uninstall", "Does what `orch killall` does, then deletes all data.");
   options.add("data-dir", data_dir, "The data dir it ran with; deleted");
   options.add("write-kubeconfig", kubeconfig, "The admin kubeconfig; deleted");
+  options.share_file();
   if (auto parsed = options.parse(argc, argv); !parsed) {
     std::fputs(parsed.error().text.c_str(), parsed.error().code == 0 ? stdout : stderr);
     return parsed.error().code;

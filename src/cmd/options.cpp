@@ -34,6 +34,7 @@ struct Options::Impl {
   CLI::App app;
   std::string config = std::string(kDefaultConfig);
   std::map<std::string, CLI::Option*> by_name;
+  bool shared_file = false;
 
   explicit Impl(std::string command, std::string about)
       : app(std::move(about), std::move(command)) {}
@@ -51,6 +52,7 @@ struct Options::Impl {
     if (!values) return Err(path + ": " + values.error());
     for (const auto& [key, list] : *values) {
       auto it = by_name.find(key);
+      if (it == by_name.end() && shared_file) continue;
       if (it == by_name.end() || key == "config") {
         return Err(fmt::format("{}: unknown key \"{}\"", path, key));
       }
@@ -114,6 +116,8 @@ void Options::add(std::string_view name, std::vector<std::string>& target, std::
                             ->expected(1)
                             ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll));
 }
+
+void Options::share_file() { impl_->shared_file = true; }
 
 Result<Unit, Options::Exit> Options::parse(int argc, char** argv) {
   try {

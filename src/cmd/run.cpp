@@ -26,10 +26,17 @@ int fail(std::string_view what) {
   return 1;
 }
 
-void set_log_level(const std::string& name) {
-  if (name == "debug") log::set_level(log::Level::kDebug);
-  if (name == "warn") log::set_level(log::Level::kWarn);
-  if (name == "error") log::set_level(log::Level::kError);
+Result<Unit, std::string> set_log_level(const std::string& name) {
+  if (name == "debug") {
+    log::set_level(log::Level::kDebug);
+  } else if (name == "warn") {
+    log::set_level(log::Level::kWarn);
+  } else if (name == "error") {
+    log::set_level(log::Level::kError);
+  } else if (name != "info") {
+    return Err(fmt::format("--log-level: \"{}\" is not debug, info, warn or error", name));
+  }
+  return Unit{};
 }
 
 void add_agent_options(Options& options, agent::AgentConfig& agent) {
@@ -78,7 +85,7 @@ int server_command(int argc, char** argv) {
   add_server_options(options, config);
   add_agent_options(options, agent_config);
   if (auto parsed = options.parse(argc, argv); !parsed) return print_exit(parsed.error());
-  set_log_level(log_level);
+  if (auto level = set_log_level(log_level); !level) return fail(level.error());
 
   Process process;
   config.node_name = agent_config.node_name;
@@ -121,7 +128,7 @@ int agent_command(int argc, char** argv) {
   options.add("log-level", log_level, "debug, info, warn or error");
   add_agent_options(options, config);
   if (auto parsed = options.parse(argc, argv); !parsed) return print_exit(parsed.error());
-  set_log_level(log_level);
+  if (auto level = set_log_level(log_level); !level) return fail(level.error());
 
   if (config.join.empty()) return fail("--join is required: the server's URL, https://SERVER:6443");
   if (!token_file.empty() && config.token.empty()) {
