@@ -44,6 +44,7 @@ ContainerdPaths containerd_paths(const std::string& data_dir) {
   paths.config_file = agent + "/etc/containerd/config.toml";
   paths.log_file = agent + "/containerd/containerd.log";
   paths.pid_file = paths.run_directory + "/containerd.pid";
+  paths.owner_file = paths.run_directory + "/orch.pid";
   paths.cni_bin_dir = agent + "/cni/bin";
   paths.cni_conf_dir = agent + "/etc/cni/net.d";
   paths.certs_dir = agent + "/etc/containerd/certs.d";

@@ -21,6 +21,7 @@ struct ContainerdPaths {
   std::string socket;         // unix socket path
   std::string endpoint;       // "unix://" + socket
   std::string config_file, log_file, pid_file;
+  std::string owner_file;    // which orch process supervises it
   std::string cni_bin_dir;   // holds the symlink orch-cni -> the orch binary
   std::string cni_conf_dir;  // <data-dir>/agent/etc/cni/net.d
   std::string certs_dir;     // <data-dir>/agent/etc/containerd/certs.d (hosts.toml per registry)
@@ -51,8 +52,9 @@ class Containerd {
   virtual bool wait_ready(Millis timeout) = 0;
 };
 
-// For `orch killall`: ends containerd, shims and their containers of this data dir, unmounts what
-// they mounted below its root and state, removes the run directory. Errors are collected.
+// For `orch killall`: ends the orch that supervises, containerd, shims and their containers of this
+// data dir, unmounts what they mounted below its root and state, removes the run directory. Errors
+// are collected.
 std::vector<std::string> kill_containerd(const std::string& data_dir);
 
 }  // namespace orch::agent

@@ -93,11 +93,31 @@ void kill_until_gone(const std::function<std::set<pid_t>()>& find, const char* w
   errors.push_back(fmt::format("{} still running", what));
 }
 
+// The orch that would start everything again.
+void end_supervisor(const ContainerdPaths& paths) {
+  auto text = read_file(paths.owner_file);
+  if (!text) return;
+  const std::string identity(trim(*text));
+  auto pid = parse_int(identity.substr(0, identity.find(' ')));
+  if (!pid || *pid <= 1 || *pid == ::getpid()) return;
+  const auto process = static_cast<pid_t>(*pid);
+  if (process_identity(process) != identity) return;
+  int fd = open_process(process);
+  if (fd < 0) return;
+  ::kill(process, SIGTERM);
+  if (!wait_process(fd, process, Millis{6000})) {
+    ::kill(process, SIGKILL);
+    wait_process(fd, process, Millis{2000});
+  }
+  ::close(fd);
+}
+
 }  // namespace
 
 std::vector<std::string> kill_containerd(const std::string& data_dir) {
   std::vector<std::string> errors;
   const ContainerdPaths paths = containerd_paths(data_dir);
+  end_supervisor(paths);
   kill_until_gone([&] { return runtime_processes(paths); }, "containerd or its shims", errors);
   const std::string cgroup = cgroup_root_of(data_dir);
   kill_until_gone([&] { return cgroup_processes(cgroup); }, "containers", errors);

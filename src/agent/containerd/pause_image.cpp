@@ -35,20 +35,20 @@ std::string pause_image_archive(std::string_view name) {
   const std::string layer_digest = net::sha256_hex(layer);
 
   // Numeric user: the sandbox needs no passwd file.
-  const std::string config = fmt::format(
-      R"({{"architecture":"{}","os":"linux",)"
-      R"("config":{{"User":"65535:65535","Entrypoint":["/pause"]}},)"
-      R"("rootfs":{{"type":"layers","diff_ids":["sha256:{}"]}}}})",
-      kArchitecture, layer_digest);
+  const std::string config =
+      fmt::format(R"({{"architecture":"{}","os":"linux",)"
+                  R"("config":{{"User":"65535:65535","Entrypoint":["/pause"]}},)"
+                  R"("rootfs":{{"type":"layers","diff_ids":["sha256:{}"]}}}})",
+                  kArchitecture, layer_digest);
   const std::string config_digest = net::sha256_hex(config);
 
-  const std::string manifest = fmt::format(
-      R"({{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",)"
-      R"("config":{{"mediaType":"application/vnd.oci.image.config.v1+json",)"
-      R"("digest":"sha256:{}","size":{}}},)"
-      R"("layers":[{{"mediaType":"application/vnd.oci.image.layer.v1.tar",)"
-      R"("digest":"sha256:{}","size":{}}}]}})",
-      config_digest, config.size(), layer_digest, layer.size());
+  const std::string manifest =
+      fmt::format(R"({{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",)"
+                  R"("config":{{"mediaType":"application/vnd.oci.image.config.v1+json",)"
+                  R"("digest":"sha256:{}","size":{}}},)"
+                  R"("layers":[{{"mediaType":"application/vnd.oci.image.layer.v1.tar",)"
+                  R"("digest":"sha256:{}","size":{}}}]}})",
+                  config_digest, config.size(), layer_digest, layer.size());
   const std::string manifest_digest = net::sha256_hex(manifest);
 
   const std::string index = fmt::format(

@@ -179,4 +179,14 @@ std::vector<std::string> command_line_of(pid_t pid) {
   return words;
 }
 
+std::string process_identity(pid_t pid) {
+  auto text = read_file(fmt::format("/proc/{}/stat", pid));
+  if (!text) return "";
+  // The command's name, in parentheses, may hold anything; the start time is the 20th field after.
+  size_t end = text->rfind(')');
+  if (end == std::string::npos) return "";
+  auto fields = split(trim(std::string_view(*text).substr(end + 1)), ' ');
+  return fields.size() > 19 ? fmt::format("{} {}", pid, fields[19]) : "";
+}
+
 }  // namespace orch::agent

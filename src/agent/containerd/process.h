@@ -33,4 +33,7 @@ bool wait_process(int pidfd, pid_t pid, Millis timeout);
 // First word of /proc/PID/cmdline and all words.
 std::vector<std::string> command_line_of(pid_t pid);
 
+// "PID STARTTIME": names a process for good, also when its pid is used again. "" = no such process.
+std::string process_identity(pid_t pid);
+
 }  // namespace orch::agent

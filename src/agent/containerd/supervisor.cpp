@@ -99,6 +99,7 @@ class Supervisor final : public Containerd {
     }
     ::chmod(paths_.root.c_str(), 0711);
     ::chmod(paths_.run_directory.c_str(), 0711);
+    ORCH_CHECK(write_file_atomic(paths_.owner_file, process_identity(::getpid()) + "\n", 0644));
     ORCH_CHECK(link_cni());
     snapshotter_ = overlay_works(paths_.root) ? "overlayfs" : "native";
     if (snapshotter_ == "native") {

@@ -171,6 +171,12 @@ TEST_CASE("containerd is started, restarted when it dies, adopted, stopped", "[r
   CHECK_FALSE(file_exists(containerd_paths(w.data_dir).pid_file));
 }
 
+TEST_CASE("a process is told apart from a later one of its pid") {
+  CHECK(process_identity(::getpid()).find(std::to_string(::getpid()) + " ") == 0);
+  CHECK(process_identity(::getpid()) == process_identity(::getpid()));
+  CHECK(process_identity(-1).empty());
+}
+
 TEST_CASE("run_program tells how it failed") {
   auto failed = run_program({"/bin/sh", "-c", "echo why >&2; exit 7"}, Millis{5000});
   REQUIRE_FALSE(failed);
