@@ -4,8 +4,8 @@
 
 #include "orch/api/corev1.h"
 #include "orch/api/discoveryv1.h"
-#include "orch/api/rbacv1.h"
 #include "orch/api/schedulingv1.h"
+#include "server/bootstrap_roles.h"
 
 namespace orch::server {
 namespace {
@@ -106,73 +106,20 @@ Outcome kubernetes_endpoints(const client::Client& client, const BootstrapFacts&
   });
 }
 
-// ---- RBAC's basic roles (upstream's bootstrap policy) ----
+// ---- RBAC ----
 
-rbacv1::PolicyRule rule(std::vector<std::string> verbs, std::vector<std::string> groups,
-                        std::vector<std::string> resources, std::vector<std::string> urls = {}) {
-  rbacv1::PolicyRule out;
-  out.verbs = std::move(verbs);
-  out.apiGroups = std::move(groups);
-  out.resources = std::move(resources);
-  out.nonResourceURLs = std::move(urls);
-  return out;
-}
-
-const std::map<std::string, std::string> kBootstrapLabels = {
-    {"kubernetes.io/bootstrapping", "rbac-defaults"}};
-const std::map<std::string, std::string> kAutoUpdate = {
-    {"rbac.authorization.kubernetes.io/autoupdate", "true"}};
-
-Outcome cluster_role(const client::Client& client, const std::string& name,
-                     std::vector<rbacv1::PolicyRule> rules) {
-  rbacv1::ClusterRole role;
-  role.metadata.name = name;
-  role.metadata.labels = kBootstrapLabels;
-  role.metadata.annotations = kAutoUpdate;
-  role.rules = std::move(rules);
-  return reconcile(client, role, [](auto& to, const auto& from) {
-    auto wanted = to.metadata.annotations.find("rbac.authorization.kubernetes.io/autoupdate");
-    if (wanted != to.metadata.annotations.end() && wanted->second == "true") to.rules = from.rules;
-  });
-}
-
-Outcome bind_groups(const client::Client& client, const std::string& name,
-                    const std::vector<std::string>& groups) {
-  rbacv1::ClusterRoleBinding binding;
-  binding.metadata.name = name;
-  binding.metadata.labels = kBootstrapLabels;
-  binding.metadata.annotations = kAutoUpdate;
-  binding.roleRef.apiGroup = "rbac.authorization.k8s.io";
-  binding.roleRef.kind = "ClusterRole";
-  binding.roleRef.name = name;
-  for (const auto& group : groups) {
-    auto& subject = binding.subjects.emplace_back();
-    subject.kind = "Group";
-    subject.apiGroup = "rbac.authorization.k8s.io";
-    subject.name = group;
+// Their rules are brought back as long as they say so themselves.
+Outcome roles(const client::Client& client) {
+  for (const auto& role : bootstrap_roles()) {
+    ORCH_CHECK(reconcile(client, role, [](auto& to, const auto& from) {
+      auto update = to.metadata.annotations.find("rbac.authorization.kubernetes.io/autoupdate");
+      if (update != to.metadata.annotations.end() && update->second == "true") {
+        to.rules = from.rules;
+      }
+    }));
   }
-  return ensure(client, binding);
-}
-
-Outcome basic_roles(const client::Client& client) {
-  const std::vector<std::string> health = {"/healthz", "/livez", "/readyz", "/version",
-                                           "/version/"};
-  const std::vector<std::string> discovery = {"/api",     "/api/*",   "/apis",    "/apis/*",
-                                              "/healthz", "/livez",   "/openapi", "/openapi/*",
-                                              "/readyz",  "/version", "/version/"};
-  ORCH_CHECK(cluster_role(client, "cluster-admin",
-                          {rule({"*"}, {"*"}, {"*"}), rule({"*"}, {}, {}, {"*"})}));
-  ORCH_CHECK(cluster_role(client, "system:discovery", {rule({"get"}, {}, {}, discovery)}));
-  ORCH_CHECK(cluster_role(client, "system:public-info-viewer", {rule({"get"}, {}, {}, health)}));
-  ORCH_CHECK(cluster_role(client, "system:basic-user",
-                          {rule({"create"}, {"authorization.k8s.io"},
-                                {"selfsubjectaccessreviews", "selfsubjectrulesreviews"}),
-                           rule({"create"}, {"authentication.k8s.io"}, {"selfsubjectreviews"})}));
-  ORCH_CHECK(bind_groups(client, "cluster-admin", {"system:masters"}));
-  ORCH_CHECK(bind_groups(client, "system:discovery", {"system:authenticated"}));
-  ORCH_CHECK(bind_groups(client, "system:basic-user", {"system:authenticated"}));
-  return bind_groups(client, "system:public-info-viewer",
-                     {"system:authenticated", "system:unauthenticated"});
+  for (const auto& binding : bootstrap_role_bindings()) ORCH_CHECK(ensure(client, binding));
+  return Unit{};
 }
 
 }  // namespace
@@ -188,7 +135,7 @@ Result<Unit, std::string> bootstrap_objects(const client::Client& client,
   ORCH_CHECK(priority_class(client, "system-cluster-critical", 2000000000,
                             "Used for system critical pods that must run in the cluster, but can "
                             "be moved to another node if necessary."));
-  return basic_roles(client);
+  return roles(client);
 }
 
 }  // namespace orch::server

@@ -25,6 +25,7 @@ class PriorityPlugin final : public AdmissionPlugin {
     if (request.operation == Operation::kUpdate) {
       const auto& old = static_cast<const corev1::Pod&>(*request.old_object);
       if (!pod.spec.priority) pod.spec.priority = old.spec.priority;
+      if (!pod.spec.preemptionPolicy) pod.spec.preemptionPolicy = old.spec.preemptionPolicy;
       return Unit{};
     }
     int32_t priority = 0;
@@ -46,9 +47,16 @@ class PriorityPlugin final : public AdmissionPlugin {
                                        *pod.spec.priority, priority)));
     }
     pod.spec.priority = priority;
-    if (!pod.spec.preemptionPolicy) {
-      pod.spec.preemptionPolicy = policy.value_or("PreemptLowerPriority");
+    const std::string preemption = policy.value_or("PreemptLowerPriority");
+    if (pod.spec.preemptionPolicy && *pod.spec.preemptionPolicy != preemption) {
+      return Err(
+          forbidden({"", "pods"}, pod.metadata.name,
+                    fmt::format("the string value of PreemptionPolicy ({}) must not be provided in "
+                                "pod spec; priority admission controller computed {} from the "
+                                "given PriorityClass name",
+                                *pod.spec.preemptionPolicy, preemption)));
     }
+    pod.spec.preemptionPolicy = preemption;
     return Unit{};
   }
 

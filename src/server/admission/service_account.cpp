@@ -111,9 +111,13 @@ class ServiceAccountPlugin final : public AdmissionPlugin {
     if (auto cached = accounts_.get(ns, name)) return cached;
     auto read = client_.get<corev1::ServiceAccount>(ns, name);
     if (read) return std::make_shared<const corev1::ServiceAccount>(std::move(*read));
-    return Err(forbidden(
-        {"", "pods"}, pod.metadata.name,
-        fmt::format("error looking up service account {}/{}: {}", ns, name, read.error().message)));
+    const Error& why = read.error();
+    const std::string text = why.is("NotFound")
+                                 ? fmt::format("serviceaccount {} not found", go_quoted(name))
+                                 : why.message;
+    return Err(
+        forbidden({"", "pods"}, pod.metadata.name,
+                  fmt::format("error looking up service account {}/{}: {}", ns, name, text)));
   }
 
   Random& random_;

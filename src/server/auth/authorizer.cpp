@@ -33,6 +33,16 @@ bool path_matches(const rbacv1::PolicyRule& rule, std::string_view path) {
                      });
 }
 
+// Quoted names as upstream shows them: "name/namespace".
+std::string described(const rbacv1::Subject& subject, std::string_view binding_namespace) {
+  if (subject.kind != "ServiceAccount") {
+    return fmt::format("{} {}", subject.kind, go_quoted(subject.name));
+  }
+  const std::string_view ns =
+      subject.namespace_.empty() ? binding_namespace : std::string_view(subject.namespace_);
+  return fmt::format("{} {}", subject.kind, go_quoted(fmt::format("{}/{}", subject.name, ns)));
+}
+
 rbacv1::PolicyRule rule(std::vector<std::string> verbs, std::vector<std::string> groups,
                         std::vector<std::string> resources) {
   rbacv1::PolicyRule out;
@@ -96,10 +106,10 @@ DefaultAuthorizer::DefaultAuthorizer(client::InformerSet& informers)
       cluster_role_bindings_(informers.lister<rbacv1::ClusterRoleBinding>()) {}
 
 bool DefaultAuthorizer::visit_role(const rbacv1::RoleRef& ref, std::string_view ns,
-                                   const std::string& binding, const Visit& visit) const {
+                                   const std::string& grant, const Visit& visit) const {
   const auto each = [&](const std::vector<rbacv1::PolicyRule>& rules) {
     return std::all_of(rules.begin(), rules.end(),
-                       [&](const auto& held) { return visit(held, binding); });
+                       [&](const auto& held) { return visit(held, grant); });
   };
   if (ref.kind == "ClusterRole") {
     auto role = cluster_roles_.get("", ref.name);
@@ -111,23 +121,28 @@ bool DefaultAuthorizer::visit_role(const rbacv1::RoleRef& ref, std::string_view 
 
 void DefaultAuthorizer::for_each_rule(const UserInfo& user, std::string_view ns,
                                       const Visit& visit) const {
-  const auto bound = [&](const auto& binding) {
-    return std::any_of(binding.subjects.begin(), binding.subjects.end(), [&](const auto& subject) {
-      return subject_matches(subject, user, binding.metadata.namespace_);
-    });
+  const auto bound = [&](const auto& binding) -> const rbacv1::Subject* {
+    for (const auto& subject : binding.subjects) {
+      if (subject_matches(subject, user, binding.metadata.namespace_)) return &subject;
+    }
+    return nullptr;
   };
   for (const auto& binding : cluster_role_bindings_.list()) {
-    if (!bound(*binding)) continue;
-    const std::string shown = fmt::format("ClusterRoleBinding \"{}\" of ClusterRole \"{}\"",
-                                          binding->metadata.name, binding->roleRef.name);
+    const auto* subject = bound(*binding);
+    if (subject == nullptr) continue;
+    const std::string shown = fmt::format(
+        "ClusterRoleBinding {} of {} {} to {}", go_quoted(binding->metadata.name),
+        binding->roleRef.kind, go_quoted(binding->roleRef.name), described(*subject, ""));
     if (!visit_role(binding->roleRef, "", shown, visit)) return;
   }
   if (ns.empty()) return;
   for (const auto& binding : role_bindings_.list(ns)) {
-    if (!bound(*binding)) continue;
-    const std::string shown =
-        fmt::format("RoleBinding \"{}/{}\" of {} \"{}\"", ns, binding->metadata.name,
-                    binding->roleRef.kind, binding->roleRef.name);
+    const auto* subject = bound(*binding);
+    if (subject == nullptr) continue;
+    const std::string shown = fmt::format(
+        "RoleBinding {} of {} {} to {}",
+        go_quoted(fmt::format("{}/{}", binding->metadata.name, ns)), binding->roleRef.kind,
+        go_quoted(binding->roleRef.name), described(*subject, ns));
     if (!visit_role(binding->roleRef, ns, shown, visit)) return;
   }
 }
@@ -142,9 +157,9 @@ Authorization DefaultAuthorizer::authorize(const Attributes& attributes) {
   }
   Authorization answer{Decision::kNoOpinion, "", ""};
   for_each_rule(user, attributes.namespace_,
-                [&](const rbacv1::PolicyRule& held, const std::string& binding) {
+                [&](const rbacv1::PolicyRule& held, const std::string& grant) {
                   if (!rule_allows(held, attributes)) return true;
-                  answer = {Decision::kAllow, "RBAC: allowed by " + binding, ""};
+                  answer = {Decision::kAllow, "RBAC: allowed by " + grant, ""};
                   return false;
                 });
   return answer;

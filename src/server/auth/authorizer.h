@@ -25,11 +25,11 @@ class DefaultAuthorizer final : public Authorizer {
   std::vector<HeldRule> rules_for(const UserInfo& user, std::string_view ns) override;
 
  private:
-  // Calls `visit(rule, binding)` for every rule the user holds cluster-wide and, where `ns` is
-  // given, in that namespace, until it returns false.
-  using Visit = std::function<bool(const api::rbacv1::PolicyRule&, const std::string& binding)>;
+  // Calls `visit(rule, grant)` for every rule the user holds cluster-wide and, where `ns` is
+  // given, in that namespace, until it returns false. `grant` says by what, as upstream's reasons.
+  using Visit = std::function<bool(const api::rbacv1::PolicyRule&, const std::string& grant)>;
   void for_each_rule(const UserInfo& user, std::string_view ns, const Visit& visit) const;
-  bool visit_role(const api::rbacv1::RoleRef& ref, std::string_view ns, const std::string& binding,
+  bool visit_role(const api::rbacv1::RoleRef& ref, std::string_view ns, const std::string& grant,
                   const Visit& visit) const;
 
   client::Lister<api::rbacv1::Role> roles_;

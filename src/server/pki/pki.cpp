@@ -40,12 +40,17 @@ KeyPairResult ca(const PkiOptions& options, const std::string& name) {
     if (auto info = net::parse_certificate(pair.certificate_pem); !info) {
       return Err(fmt::format("{}.crt: {}", stem, info.error()));
     }
+    if (auto usable = net::TlsServerContext::create({.key_pair = pair, .client_ca_pem = ""});
+        !usable) {
+      return Err(fmt::format("{}.key: {}", stem, usable.error()));
+    }
     return pair;
   }
   if (!pair.certificate_pem.empty()) {
-    return Err(fmt::format("{0}.key is missing or empty but {0}.crt is there: restore the key, or "
-                           "remove both to make a new CA (every client must then join anew)",
-                           stem));
+    return Err(
+        fmt::format("{0}.key is missing or empty but {0}.crt is there: restore the key, or "
+                    "remove both to make a new CA (every client must then join anew)",
+                    stem));
   }
   auto made = net::make_ca(fmt::format("orch-{}", name), options.now - kBackdated, kCaValid);
   if (!made) return Err(fmt::format("{}: {}", stem, made.error()));
@@ -62,6 +67,8 @@ bool covers(const std::vector<std::string>& have, const std::vector<std::string>
 bool still_good(const net::KeyPair& pair, const net::KeyPair& issuer,
                 const net::CertificateRequest& request, WallTime now) {
   if (pair.certificate_pem.empty() || pair.private_key_pem.empty()) return false;
+  // A power cut between the two writes leaves a new key beside the old certificate.
+  if (!net::TlsServerContext::create({.key_pair = pair, .client_ca_pem = ""})) return false;
   auto info = net::parse_certificate(pair.certificate_pem);
   return info && !needs_renewal(*info, now) && info->common_name == request.common_name &&
          covers(info->dns_names, request.dns_names) &&
@@ -86,7 +93,12 @@ KeyPairResult leaf(const PkiOptions& options, const std::string& name, const net
 Result<std::string, std::string> signing_key(const PkiOptions& options) {
   const std::string path = options.directory + "/service.key";
   ORCH_TRY(std::string pem, read_if_there(path));
-  if (!pem.empty()) return pem;
+  if (!pem.empty()) {
+    if (auto point = net::ec_public_point(pem); !point) {
+      return Err(fmt::format("{}: {}", path, point.error()));
+    }
+    return pem;
+  }
   auto made = net::make_signing_key();
   if (!made) return Err(fmt::format("{}: {}", path, made.error()));
   ORCH_CHECK(write_file_atomic(path, *made, 0600));
