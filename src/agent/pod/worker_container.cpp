@@ -5,6 +5,7 @@
 #include "agent/pod/cgroups.h"
 #include "agent/pod/container_config.h"
 #include "agent/pod/image_auth.h"
+#include "agent/pod/image_name.h"
 #include "agent/pod/leftovers.h"
 #include "agent/pod/mounts.h"
 #include "agent/pod/worker.h"
@@ -82,6 +83,14 @@ void PodWorker::start_container(const Action& action) {
 
 void PodWorker::image_known(const std::shared_ptr<Start>& start,
                             Result<std::optional<ImageView>, Error> result) {
+  if (const std::string why = image_name_error(start->spec.image); !why.empty()) {
+    Error error{Error::Code::kImageMissing,
+                fmt::format("Failed to apply default image tag \"{0}\": couldn't parse image name "
+                            "\"{0}\": {1}",
+                            start->spec.image, why)};
+    container_event(start->name, "Warning", "InspectFailed", error.message);
+    return start_failed(start, "InvalidImageName", error, kImageRecheck);
+  }
   if (!result) return start_failed(start, "ImageInspectError", result.error(), kCreateRetry);
   const std::string& policy = start->spec.imagePullPolicy;
   if (*result) start->image = **result;
@@ -331,7 +340,8 @@ void PodWorker::start_failed(const std::shared_ptr<Start>& start, std::string re
   m.waiting_message = error.message;
   m.retry_at = now() + retry_after;
   starting_.erase(start->name);
-  if (m.waiting_reason == "ErrImagePull" || m.waiting_reason == "ErrImageNeverPull") {
+  if (m.waiting_reason == "ErrImagePull" || m.waiting_reason == "ErrImageNeverPull" ||
+      m.waiting_reason == "InvalidImageName") {
     container_event(start->name, "Warning", "Failed", "Error: " + m.waiting_reason);
   } else {
     container_event(start->name, "Warning", "Failed", "Error: " + error.message);
