@@ -17,13 +17,28 @@ constexpr std::string_view kNewest = "1.0.0";
 
 CniError invalid(std::string message) { return {CniCode::kInvalidConfig, std::move(message)}; }
 
+// containerd writes port mappings with the names of Go's fields (HostPort), others as the
+// specification does (hostPort): readers are expected to ignore the case.
+Json::const_iterator find_any_case(const Json& object, std::string_view key) {
+  auto same = [](char a, char b) { return ::tolower(a) == ::tolower(b); };
+  for (auto it = object.begin(); it != object.end(); ++it) {
+    if (std::equal(key.begin(), key.end(), it.key().begin(), it.key().end(), same)) return it;
+  }
+  return object.end();
+}
+
 std::string text_of(const Json& object, const char* key) {
   auto at = object.find(key);
   return at != object.end() && at->is_string() ? at->get<std::string>() : "";
 }
 
+std::string text_any_case(const Json& object, const char* key) {
+  auto at = find_any_case(object, key);
+  return at != object.end() && at->is_string() ? at->get<std::string>() : "";
+}
+
 Result<uint16_t, CniError> port_of(const Json& mapping, const char* key) {
-  auto at = mapping.find(key);
+  auto at = find_any_case(mapping, key);
   if (at == mapping.end() || !at->is_number_integer()) {
     return Err(invalid(fmt::format("runtimeConfig.portMappings: {} is missing", key)));
   }
@@ -39,7 +54,7 @@ Result<PortMapping, CniError> parse_mapping(const Json& json) {
   PortMapping mapping;
   ORCH_TRY(mapping.host_port, port_of(json, "hostPort"));
   ORCH_TRY(mapping.container_port, port_of(json, "containerPort"));
-  std::string protocol = text_of(json, "protocol");
+  std::string protocol = text_any_case(json, "protocol");
   std::transform(protocol.begin(), protocol.end(), protocol.begin(), ::tolower);
   if (protocol.empty() || protocol == "tcp") {
     mapping.protocol = 6;
@@ -51,7 +66,7 @@ Result<PortMapping, CniError> parse_mapping(const Json& json) {
     return Err(
         invalid(fmt::format("runtimeConfig.portMappings: protocol \"{}\" is not known", protocol)));
   }
-  std::string host_ip = text_of(json, "hostIP");
+  std::string host_ip = text_any_case(json, "hostIP");
   // Dual-stack clusters ask for "::" too: there is nothing to map for IPv4 then.
   if (host_ip.find(':') != std::string::npos) host_ip.clear();
   if (!host_ip.empty()) {

@@ -72,6 +72,12 @@ TEST_CASE("CNI configuration is checked, with codes") {
   CHECK(format_ipv4(good->gateway()) == "10.42.7.1");
   REQUIRE(good->ports.size() == 1);
   CHECK(good->ports[0] == PortMapping{*parse_ipv4("10.0.0.1"), 80, 8080, 17});
+  // As containerd 1.6 writes it.
+  auto as_go = parse_network(
+      config("/s", "10.42.7.9/24",
+             R"([{"HostPort":80,"ContainerPort":8080,"Protocol":"udp","HostIP":"10.0.0.1"}])"));
+  REQUIRE(as_go);
+  CHECK(as_go->ports == good->ports);
 }
 
 TEST_CASE("CNI answers are the specification's JSON") {
