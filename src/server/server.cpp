@@ -55,7 +55,7 @@ class ServerImpl final : public Server {
   Result<Unit, std::string> start_api();
   Result<Unit, std::string> start_http();
   Result<Unit, std::string> write_kubeconfig();
-  void start_loops();
+  Result<Unit, std::string> start_loops();
 
   Env& env_;
   ServerConfig config_;
@@ -174,7 +174,7 @@ Result<Unit, std::string> ServerImpl::write_kubeconfig() {
                            settings_.kubeconfig_mode);
 }
 
-void ServerImpl::start_loops() {
+Result<Unit, std::string> ServerImpl::start_loops() {
   controllers_transport_ = api_->local_transport(component("system:kube-controller-manager"));
   controllers_client_ = std::make_unique<client::Client>(*controllers_transport_);
   controllers_events_ =
@@ -184,6 +184,10 @@ void ServerImpl::start_loops() {
                                     ControllersConfig{.cluster_cidr = config_.cluster_cidr,
                                                       .root_ca_pem = pki_.server_ca.certificate_pem,
                                                       .disabled = config_.disable});
+  for (const auto& name : config_.disable) {
+    if (controllers_->knows(name) || PluginChain::knows(name)) continue;
+    return Err(fmt::format("--disable: no controller or admission plugin is called \"{}\"", name));
+  }
   scheduler_transport_ = api_->local_transport(component("system:kube-scheduler"));
   scheduler_client_ = std::make_unique<client::Client>(*scheduler_transport_);
   scheduler_events_ = client::make_event_recorder(env_, *scheduler_transport_, "default-scheduler");
@@ -192,6 +196,7 @@ void ServerImpl::start_loops() {
   informers_->start_all();
   controllers_->start();
   scheduler_->start();
+  return Unit{};
 }
 
 Result<Unit, std::string> ServerImpl::start() {
@@ -204,7 +209,7 @@ Result<Unit, std::string> ServerImpl::start() {
   ORCH_CHECK(bootstrap_objects(*client_, {.kubernetes_ip = settings_.kubernetes_ip,
                                           .advertise_address = settings_.advertise_address,
                                           .port = http_->port()}));
-  start_loops();
+  ORCH_CHECK(start_loops());
   const MonoTime deadline = env_.clock.mono() + kSyncTimeout;
   while (!informers_->all_synced()) {
     if (env_.clock.mono() > deadline) return Err(std::string("the caches did not fill in time"));

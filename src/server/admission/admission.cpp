@@ -21,6 +21,14 @@ PluginChain::PluginChain(const AdmissionContext& context,
 #undef ORCH_ADMISSION
 }
 
+bool PluginChain::knows(std::string_view name) {
+#define ORCH_ADMISSION(function, plugin) \
+  if (name == plugin) return true;
+#include "server/admission/admission.def"
+#undef ORCH_ADMISSION
+  return false;
+}
+
 api::ApiResult<Unit> PluginChain::admit(AdmissionRequest& request) {
   for (const auto& plugin : plugins_) ORCH_CHECK(plugin->admit(request));
   return Unit{};

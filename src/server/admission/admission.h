@@ -30,6 +30,8 @@ class PluginChain final : public AdmissionChain {
  public:
   // All plugins of admission.def but those in `disabled` (upstream's names).
   PluginChain(const AdmissionContext& context, const std::vector<std::string>& disabled);
+  // Whether admission.def has a plugin of this name.
+  static bool knows(std::string_view name);
   api::ApiResult<Unit> admit(AdmissionRequest& request) override;
   api::ApiResult<Unit> validate(const AdmissionRequest& request) override;
 

@@ -22,13 +22,15 @@ constexpr SpecFunction kSpecs[] = {
 struct Controllers::Impl {
   client::ControllerContext context;
   std::vector<std::unique_ptr<client::Controller>> controllers;
+  std::vector<std::string> names;  // of all, those that are disabled too
 };
 
 Controllers::Controllers(Env& env, const client::Client& client, client::InformerSet& informers,
                          client::EventRecorder& events, ControllersConfig config)
-    : impl_(new Impl{{env, client, informers, events}, {}}) {
+    : impl_(new Impl{{env, client, informers, events}, {}, {}}) {
   for (const SpecFunction make : kSpecs) {
     auto spec = make(impl_->context, config);
+    impl_->names.push_back(spec.name);
     const auto& off = config.disabled;
     if (std::find(off.begin(), off.end(), spec.name) != off.end()) {
       log::info("controllers", "{} is disabled", spec.name);
@@ -40,6 +42,10 @@ Controllers::Controllers(Env& env, const client::Client& client, client::Informe
 }
 
 Controllers::~Controllers() { stop(); }
+
+bool Controllers::knows(std::string_view name) const {
+  return std::find(impl_->names.begin(), impl_->names.end(), name) != impl_->names.end();
+}
 
 void Controllers::start() {
   for (auto& controller : impl_->controllers) controller->start();

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "orch/client/reconciler.h"
@@ -22,6 +23,8 @@ class Controllers {
   Controllers(Env& env, const client::Client& client, client::InformerSet& informers,
               client::EventRecorder& events, ControllersConfig config);
   ~Controllers();
+  // Whether controllers.def has a controller of this name, disabled or not.
+  bool knows(std::string_view name) const;
   void start();
   void stop();
 
