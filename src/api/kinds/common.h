@@ -82,6 +82,8 @@ Cell images_cell(const corev1::PodSpec& spec);
 // ---- pods ----
 
 void default_pod_spec(corev1::PodSpec& spec);
+// The same and what only Pods themselves get, not the templates of workloads.
+void default_pod(corev1::PodSpec& spec);
 void validate_pod_spec(const corev1::PodSpec& spec, const std::string& path, FieldErrors& errors);
 void validate_pod_template(const corev1::PodTemplateSpec& pod, const std::string& path,
                            FieldErrors& errors);

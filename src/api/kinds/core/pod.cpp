@@ -32,7 +32,7 @@ namespace {
 
 using corev1::Pod;
 
-void defaults(Object& object) { default_pod_spec(static_cast<Pod&>(object).spec); }
+void defaults(Object& object) { default_pod(static_cast<Pod&>(object).spec); }
 
 void prepare(Object& object, const Object* old_object, const StrategyContext&) {
   auto& pod = static_cast<Pod&>(object);

@@ -68,7 +68,6 @@ void default_container(C& container) {
     default_handler(container.lifecycle->postStart);
     default_handler(container.lifecycle->preStop);
   }
-  default_requests(container.resources);
 }
 
 void default_items(std::vector<DownwardAPIVolumeFile>& items) {
@@ -124,13 +123,20 @@ void default_pod_spec(PodSpec& spec) {
   for (auto& c : spec.containers) default_container(c);
   for (auto& c : spec.ephemeralContainers) default_container(c);
   for (auto& volume : spec.volumes) default_volume(volume);
-  if (spec.hostNetwork) {
-    default_host_ports(spec.initContainers);
-    default_host_ports(spec.containers);
-  }
   for (auto& constraint : spec.topologySpreadConstraints) {
     fill(constraint.nodeAffinityPolicy, std::string("Honor"));
     fill(constraint.nodeTaintsPolicy, std::string("Ignore"));
+  }
+}
+
+void default_pod(PodSpec& spec) {
+  default_pod_spec(spec);
+  fill(spec.enableServiceLinks, true);
+  for (auto& c : spec.initContainers) default_requests(c.resources);
+  for (auto& c : spec.containers) default_requests(c.resources);
+  if (spec.hostNetwork) {
+    default_host_ports(spec.initContainers);
+    default_host_ports(spec.containers);
   }
 }
 

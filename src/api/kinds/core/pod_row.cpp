@@ -54,9 +54,9 @@ std::string init_reason(const Pod& pod) {
   return "";
 }
 
-bool ready_condition(const Pod& pod) {
+bool has_condition(const Pod& pod, std::string_view type) {
   return std::any_of(pod.status.conditions.begin(), pod.status.conditions.end(),
-                     [](const auto& c) { return c.type == "Ready" && c.status == "True"; });
+                     [type](const auto& c) { return c.type == type && c.status == "True"; });
 }
 
 std::string reason_of(const Pod& pod) {
@@ -65,9 +65,9 @@ std::string reason_of(const Pod& pod) {
     if (c.type == "PodScheduled" && c.reason == "SchedulingGated") reason = "SchedulingGated";
   }
   const std::string init = init_reason(pod);
-  if (!init.empty()) {
-    reason = init;
-  } else {
+  if (!init.empty()) reason = init;
+  // A sidecar may fail after the pod was initialized: then the containers say how it is.
+  if (init.empty() || has_condition(pod, "Initialized")) {
     bool running = false;
     const auto& statuses = pod.status.containerStatuses;
     for (auto it = statuses.rbegin(); it != statuses.rend(); ++it) {
@@ -80,7 +80,8 @@ std::string reason_of(const Pod& pod) {
         running = true;
       }
     }
-    if (reason == "Completed" && running) reason = ready_condition(pod) ? "Running" : "NotReady";
+    if (reason == "Completed" && running)
+      reason = has_condition(pod, "Ready") ? "Running" : "NotReady";
   }
   if (pod.metadata.deletionTimestamp) {
     if (pod.status.reason == "NodeLost") return "Unknown";
@@ -118,7 +119,7 @@ std::vector<Cell> pod_row(const Object& object, WallTime now) {
     restarts.add(status);
     if (status.ready) ++ready;
   }
-  const bool initializing = !init_reason(pod).empty();
+  const bool initializing = !init_reason(pod).empty() && !has_condition(pod, "Initialized");
   for (const auto& status : pod.status.containerStatuses) {
     restarts.add(status);
     if (status.ready && status.state.running) ++ready;
