@@ -78,8 +78,9 @@ void put_conditions(const NodeFacts& facts, NodeStatus& status, const NodeStatus
   if (!facts.not_ready_reason.empty()) why.push_back(facts.not_ready_reason);
   std::string message;
   for (const auto& reason : why) message += (message.empty() ? "" : ", ") + reason;
+  if (why.size() > 1) message = "[" + message + "]";
   put(status, before, "Ready", why.empty(), why.empty() ? "KubeletReady" : "KubeletNotReady",
-      why.empty() ? "kubelet is posting ready status" : "[" + message + "]", now);
+      why.empty() ? "kubelet is posting ready status" : message, now);
 }
 
 void put_images(const NodeFacts& facts, NodeStatus& status) {
@@ -155,6 +156,9 @@ NodeStatus make_status(const NodeFacts& facts, const NodeStatus& before, WallTim
   status.allocatable = status.capacity;
   status.allocatable["memory"] =
       Quantity::of_bytes(std::max<int64_t>(0, machine.memory_bytes - kMemoryReserve));
+  // What the eviction thresholds keep free is not there to be given away.
+  status.allocatable["ephemeral-storage"] =
+      Quantity::of_bytes(machine.disk_bytes - machine.disk_bytes / 10);
   const auto address = [&status](const char* type, const std::string& value) {
     auto& out = status.addresses.emplace_back();
     out.type = type;
@@ -199,9 +203,9 @@ bool status_differs(const NodeStatus& a, const NodeStatus& b) {
 bool apply_labels(const NodeFacts& facts, Node& node) {
   bool changed = false;
   for (const auto& [key, value] : wanted_labels(facts)) {
-    std::string& present = node.metadata.labels[key];
-    changed = changed || present != value;
-    present = value;
+    auto [present, added] = node.metadata.labels.try_emplace(key, value);
+    if (added || present->second != value) changed = true;
+    present->second = value;
   }
   return changed;
 }

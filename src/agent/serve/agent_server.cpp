@@ -98,7 +98,10 @@ Result<Unit, std::string> AgentServerImpl::listen(const AgentServerOptions& opti
 
 void AgentServerImpl::handle(const HttpRequest& request, HttpResponse& response) {
   const auto& groups = request.peer.organizations;
-  if (request.peer.common_name.empty()) return refuse(response, 401, "Unauthorized");
+  // None given, or one that does not verify.
+  if (!request.peer.error.empty() || request.peer.common_name.empty()) {
+    return refuse(response, 401, "Unauthorized");
+  }
   if (std::find(groups.begin(), groups.end(), "system:masters") == groups.end()) {
     return refuse(response, 403,
                   fmt::format("Forbidden (user={}, verb=get, resource=nodes, subresource=proxy)",

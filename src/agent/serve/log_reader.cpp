@@ -23,10 +23,12 @@ std::optional<LogLine> parse_log_line(std::string_view line) {
   if (stream_end == std::string_view::npos) return std::nullopt;
   const size_t tag_end = std::min(line.find(' ', stream_end + 1), line.size());
   const std::string_view tag = line.substr(stream_end + 1, tag_end - stream_end - 1);
-  if (tag.empty()) return std::nullopt;
+  // Tags may carry more after a colon, which nobody uses yet.
+  if (tag.empty() || (tag.front() != 'P' && tag.front() != 'F')) return std::nullopt;
   LogLine out;
   out.time = line.substr(0, time_end);
   out.stream = line.substr(time_end + 1, stream_end - time_end - 1);
+  if (out.stream != "stdout" && out.stream != "stderr") return std::nullopt;
   out.partial = tag.front() == 'P';
   if (tag_end < line.size()) out.text = line.substr(tag_end + 1);
   return out;
