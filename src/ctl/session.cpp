@@ -253,6 +253,12 @@ Outcome<DryRun> dry_run_of(const Flags& flags) {
                         value)));
 }
 
+std::string validation_of(const Flags& flags) {
+  const std::string value = flags.text("validate");
+  if (value == "strict" || value == "true") return "Strict";
+  return value == "warn" ? "Warn" : "Ignore";
+}
+
 std::string_view dry_run_suffix(DryRun dry_run) {
   if (dry_run == DryRun::kClient) return " (dry run)";
   return dry_run == DryRun::kServer ? " (server dry run)" : "";

@@ -84,6 +84,8 @@ std::vector<Flag> dry_run_flags();   // --dry-run
 
 enum class DryRun { kNone, kClient, kServer };
 Outcome<DryRun> dry_run_of(const Flags& flags);
+// --validate as the server wants it: Strict, Warn or Ignore.
+std::string validation_of(const Flags& flags);
 // " (dry run)", " (server dry run)" or "".
 std::string_view dry_run_suffix(DryRun dry_run);
 

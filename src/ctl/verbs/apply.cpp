@@ -164,14 +164,10 @@ Outcome<int> run(Session& session) {
         error("--dry-run=client doesn't work with --server-side (did you mean "
               "--dry-run=server instead?)"));
   }
-  const std::string validate = session.flags.text("validate");
-  const std::string validation = validate == "strict" || validate == "true" ? "Strict"
-                                 : validate == "warn"                       ? "Warn"
-                                                                            : "Ignore";
   ORCH_TRY(auto manifests,
            read_manifests(session.flags.list("filename"), session.flags.on("recursive")));
   ORCH_TRY(ApiClient * client, session.api());
-  const Apply apply{session, *client, std::move(output), dry_run, validation};
+  const Apply apply{session, *client, std::move(output), dry_run, validation_of(session.flags)};
   int exit_code = 0;
   for (Manifest& manifest : manifests) {
     // Looked up one by one: what a manifest defines may be served by the time of the next.

@@ -1,0 +1,37 @@
+// The texts of `describe`, tabs between cells (see printers/elastic.h). Pure.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "orch/api/json_value.h"
+#include "orch/base/clock.h"
+
+namespace orch::ctl {
+
+struct Described {
+  api::JsonValue object;
+  std::vector<api::JsonValue> events;        // of the object
+  std::vector<api::JsonValue> pods;          // nodes: what runs there
+  std::vector<api::JsonValue> endpoints;     // services: EndpointSlices
+  std::vector<api::JsonValue> replica_sets;  // deployments: theirs
+  WallTime now;
+};
+
+std::string describe_pod(const Described& what);
+std::string describe_node(const Described& what);
+std::string describe_deployment(const Described& what);
+std::string describe_service(const Described& what);
+std::string describe_any(const Described& what);
+
+// Parts that several share, `indent` spaces before each line.
+std::string describe_events(const Described& what);
+std::string describe_map(const std::string& title, const api::JsonValue& map,
+                         const std::string& separator);
+std::string describe_containers(const std::string& title, const api::JsonValue& containers,
+                                const api::JsonValue& statuses, size_t indent);
+std::string describe_volumes(const api::JsonValue& volumes, size_t indent);
+// "5m" since an RFC 3339 time; "<unknown>" if it is none.
+std::string age_of(const std::string& time, WallTime now);
+
+}  // namespace orch::ctl
