@@ -21,6 +21,13 @@ TEST_CASE("plain discovery") {
       std::string::npos);
   CHECK(core.body.find(R"("shortNames":["po"])") != std::string::npos);
   CHECK(api.get("/apis/apps/v1").body.find("deployments/scale") != std::string::npos);
+  CHECK(core.body.find(R"({"name":"bindings","singularName":"binding","namespaced":true,)"
+                       R"("kind":"Binding","verbs":["create"]})") != std::string::npos);
+  const auto hash = [](const Answer& list) {
+    const std::string after = list.body.substr(list.body.find(R"("kind":"Event")"));
+    return after.substr(after.find("storageVersionHash"), 38);
+  };
+  CHECK(hash(core) == hash(api.get("/apis/events.k8s.io/v1")));
   CHECK(api.get("/apis/nope").status == 404);
   CHECK(api.get("/apis/apps/v9").status == 404);
   const auto bytes = api.get("/api/v1", "application/vnd.kubernetes.protobuf");

@@ -86,6 +86,20 @@ TEST_CASE("binding schedules a Pod once") {
   CHECK(api.post(std::string(kPods) + "/none/binding", R"({"target":{"name":"n"}})").status == 404);
 }
 
+TEST_CASE("a Binding posted to the namespace binds the Pod it names") {
+  ApiFixture api;
+  REQUIRE(api.post(kPods, pod("p")).status == 201);
+  const std::string url = "/api/v1/namespaces/default/bindings";
+  CHECK(api.post(url, R"({"metadata":{"name":"p"},"target":{}})").status == 422);
+  CHECK(api.post(url, R"({"metadata":{"name":"none"},"target":{"name":"n"}})").status == 404);
+  const auto bound = api.post(url, R"({"metadata":{"name":"p"},"target":{"name":"n1"}})");
+  CHECK(bound.status == 201);
+  CHECK(bound.at("status") == "Success");
+  CHECK(api.get(std::string(kPods) + "/p").at("spec.nodeName") == "n1");
+  CHECK(api.post(url, R"({"metadata":{"name":"p"},"target":{"name":"n2"}})").status == 409);
+  CHECK(api.get(url).status == 405);
+}
+
 TEST_CASE("eviction asks the disruption budget") {
   ApiFixture api;
   api.post(kPods, pod("p", R"(,"nodeName":"n1")", R"(,"labels":{"a":"b"})"));

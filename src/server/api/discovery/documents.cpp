@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "orch/api/storage_version.h"
 #include "orch/base/strings.h"
 #include "server/api/discovery/discovery.h"
 #include "server/api/subresources/subresources.h"
@@ -60,8 +61,10 @@ std::string group_json(const Group& group, bool top_level) {
                      versions, group.name, first, first);
 }
 
-// Upstream's hash is opaque; any stable text will do.
-std::string storage_hash(const ResourceInfo& resource) {
+// Upstream's hash is opaque; any stable text will do that tells what objects are kept as.
+std::string storage_hash(const ResourceInfo& asked) {
+  const api::StorageVersion* other = api::storage_version(asked);
+  const ResourceInfo& resource = other == nullptr ? asked : *other->resource;
   return fmt::format(
       "{:016x}", fnv1a64(fmt::format("{}/{}/{}", resource.group, resource.version, resource.kind)));
 }
