@@ -1,6 +1,7 @@
 #include "server/http/handler.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include "orch/base/log.h"
 #include "orch/base/metrics.h"
@@ -11,6 +12,8 @@
 
 namespace orch::server {
 namespace {
+
+constexpr size_t kHugeBody = size_t{1} << 20;
 
 Call make_call(const net::HttpRequest& request) {
   Call call;
@@ -64,6 +67,8 @@ class Pipeline {
                    response);
     }
     count_request(call, response.status, static_cast<double>(took.count()) / 1e6);
+    // What a huge body was decoded into is free now, but the allocator would keep it.
+    if (request.body.size() > kHugeBody) malloc_trim(0);
   }
 
  private:
