@@ -75,6 +75,9 @@ Outcome kubernetes_service(const client::Client& client, const BootstrapFacts& f
 }
 
 Outcome kubernetes_endpoints(const client::Client& client, const BootstrapFacts& facts) {
+  // A machine without any network serves itself; pods could not reach loopback, nor may an endpoint
+  // name it.
+  if (facts.advertise_address.starts_with("127.")) return Unit{};
   corev1::Endpoints endpoints;
   endpoints.metadata.name = "kubernetes";
   endpoints.metadata.namespace_ = "default";
