@@ -27,7 +27,7 @@ class Options {
   // May be given several times, or with commas.
   void add(std::string_view name, std::vector<std::string>& target, std::string_view help);
 
-  // Passes over keys of the configuration file that are other commands': for commands that know few.
+  // Passes over keys of the configuration file that are other commands'.
   void share_file();
 
   // Parses argv[1...], then the environment, then --config FILE (default /etc/orch/config.yaml if
