@@ -201,7 +201,7 @@ std::string describe_pod(const Described& what) {
   out += node.empty() ? "Node:\t<none>\n"
                       : fmt::format("Node:\t{}/{}\n", node, status.get("hostIP").text());
   if (status.has("startTime")) {
-    out += fmt::format("Start Time:\t{}\n", status.get("startTime").text());
+    out += fmt::format("Start Time:\t{}\n", time_text(status.get("startTime")));
   }
   out += labels(pod);
   if (pod.get("metadata").has("deletionTimestamp")) {
@@ -250,7 +250,7 @@ std::string describe_node(const Described& what) {
   }
   std::string out = head(node, false);
   out += fmt::format("Roles:\t{}\n", or_none(join(roles, ","))) + labels(node);
-  out += fmt::format("CreationTimestamp:\t{}\n", node.at("metadata.creationTimestamp").text());
+  out += fmt::format("CreationTimestamp:\t{}\n", time_text(node.at("metadata.creationTimestamp")));
   std::string before = "Taints:\t";
   for (const JsonValue& taint : spec.get("taints").items()) {
     const std::string value = taint.get("value").text();
@@ -264,10 +264,11 @@ std::string describe_node(const Described& what) {
       "Conditions:\n  Type\tStatus\tLastHeartbeatTime\tLastTransitionTime\tReason\tMessage\n"
       "  ----\t------\t-----------------\t------------------\t------\t-------\n";
   for (const JsonValue& condition : status.get("conditions").items()) {
-    out += fmt::format("  {} \t{} \t{} \t{} \t{} \t{}\n", condition.get("type").text(),
-                       condition.get("status").text(), condition.get("lastHeartbeatTime").text(),
-                       condition.get("lastTransitionTime").text(), condition.get("reason").text(),
-                       condition.get("message").text());
+    out +=
+        fmt::format("  {} \t{} \t{} \t{} \t{} \t{}\n", condition.get("type").text(),
+                    condition.get("status").text(), time_text(condition.get("lastHeartbeatTime")),
+                    time_text(condition.get("lastTransitionTime")), condition.get("reason").text(),
+                    condition.get("message").text());
   }
   out += "Addresses:\n";
   for (const JsonValue& address : status.get("addresses").items()) {
@@ -298,7 +299,8 @@ std::string describe_deployment(const Described& what) {
   const JsonValue& object = what.object;
   const JsonValue spec = object.get("spec"), status = object.get("status");
   std::string out = head(object, true);
-  out += fmt::format("CreationTimestamp:\t{}\n", object.at("metadata.creationTimestamp").text());
+  out +=
+      fmt::format("CreationTimestamp:\t{}\n", time_text(object.at("metadata.creationTimestamp")));
   out += labels(object);
   out += fmt::format("Selector:\t{}\n", selector_text(spec.get("selector")));
   out +=
@@ -393,9 +395,31 @@ std::string describe_service(const Described& what) {
   return out + describe_events(what);
 }
 
+std::string describe_config_map(const Described& what) {
+  std::string out = head(what.object, true) + labels(what.object) + "\nData\n====\n";
+  for (const auto& [key, value] : what.object.get("data").members()) {
+    out += fmt::format("{}:\n----\n{}\n\n", key, value.text());
+  }
+  out += "\nBinaryData\n====\n";
+  for (const auto& [key, value] : what.object.get("binaryData").members()) {
+    const auto bytes = base64_decode(value.text());
+    out += fmt::format("{}: {} bytes\n", key, bytes ? bytes->size() : 0);
+  }
+  return out + "\n" + describe_events(what);
+}
+
+std::string describe_secret(const Described& what) {
+  std::string out = head(what.object, true) + labels(what.object);
+  out += fmt::format("\nType:  {}\n\nData\n====\n", what.object.get("type").text());
+  for (const auto& [key, value] : what.object.get("data").members()) {
+    const auto bytes = base64_decode(value.text());
+    out += fmt::format("{}:\t{} bytes\n", key, bytes ? bytes->size() : 0);
+  }
+  return out;
+}
+
 std::string describe_any(const Described& what) {
   const JsonValue& object = what.object;
-  const bool secret = object.get("kind").text() == "Secret";
   std::string out = head(object, object.get("metadata").has("namespace")) + labels(object);
   out += fmt::format("API Version:\t{}\nKind:\t{}\n", object.get("apiVersion").text(),
                      object.get("kind").text());
@@ -406,14 +430,6 @@ std::string describe_any(const Described& what) {
   describe_value("metadata", metadata, 0, out);
   for (const auto& [key, value] : object.members()) {
     if (key == "apiVersion" || key == "kind" || key == "metadata") continue;
-    if (secret && (key == "data" || key == "stringData")) {
-      out += "Data:\n";
-      for (const auto& [name, bytes] : value.members()) {
-        const auto plain = base64_decode(bytes.text());
-        out += fmt::format("  {}:\t{} bytes\n", name, plain ? plain->size() : 0);
-      }
-      continue;
-    }
     describe_value(key, value, 0, out);
   }
   return out + describe_events(what);

@@ -22,6 +22,8 @@ std::string describe_pod(const Described& what);
 std::string describe_node(const Described& what);
 std::string describe_deployment(const Described& what);
 std::string describe_service(const Described& what);
+std::string describe_config_map(const Described& what);
+std::string describe_secret(const Described& what);  // sizes, not values
 std::string describe_any(const Described& what);
 
 // Parts that several share, `indent` spaces before each line.
@@ -31,6 +33,8 @@ std::string describe_map(const std::string& title, const api::JsonValue& map,
 std::string describe_containers(const std::string& title, const api::JsonValue& containers,
                                 const api::JsonValue& statuses, size_t indent);
 std::string describe_volumes(const api::JsonValue& volumes, size_t indent);
+// An RFC 3339 time as "Mon, 02 Jan 2006 15:04:05 +0000".
+std::string time_text(const api::JsonValue& value);
 // "5m" since an RFC 3339 time; "<unknown>" if it is none.
 std::string age_of(const std::string& time, WallTime now);
 

@@ -24,17 +24,6 @@ std::string ports_text(const JsonValue& ports, std::string_view key) {
   return join(out, ", ");
 }
 
-std::string time_text(const JsonValue& value) {
-  const auto time = api::Time::parse(value.text());
-  if (!time || !*time) return value.text();
-  const std::time_t seconds = time->unix_seconds;
-  std::tm utc{};
-  gmtime_r(&seconds, &utc);
-  char text[64];
-  std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S +0000", &utc);
-  return text;
-}
-
 std::string state_text(const std::string& title, const JsonValue& state, const std::string& pad) {
   if (const JsonValue running = state.get("running"); !running.is_null()) {
     return fmt::format("{}{}:\tRunning\n{}  Started:\t{}\n", pad, title, pad,
@@ -152,6 +141,17 @@ std::string mounts_text(const JsonValue& container, const std::string& pad) {
 }
 
 }  // namespace
+
+std::string time_text(const JsonValue& value) {
+  const auto time = api::Time::parse(value.text());
+  if (!time || !*time) return value.text();
+  const std::time_t seconds = time->unix_seconds;
+  std::tm utc{};
+  gmtime_r(&seconds, &utc);
+  char text[64];
+  std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S +0000", &utc);
+  return text;
+}
 
 std::string age_of(const std::string& text, WallTime now) {
   const auto time = api::Time::parse(text);

@@ -454,12 +454,13 @@ Result<Unit, Error> parse_nodes(std::string_view text, size_t& at, bool in_range
 }  // namespace
 
 Result<JsonPath, std::string> JsonPath::parse(std::string_view text, bool relaxed) {
-  std::string wrapped(trim(text));
-  if (relaxed && !wrapped.empty() && wrapped[0] != '{') {
-    wrapped = wrapped[0] == '.' || wrapped[0] == '[' || wrapped[0] == '$' ? "{" + wrapped + "}"
-                                                                          : "{." + wrapped + "}";
+  std::string source(text);
+  if (relaxed && text.find('{') == std::string_view::npos) {
+    source = std::string(trim(text));
+    const bool rooted =
+        source.starts_with('.') || source.starts_with('[') || source.starts_with('$');
+    source = (rooted ? "{" : "{.") + source + "}";
   }
-  const std::string_view source = relaxed ? std::string_view(wrapped) : text;
   JsonPath out;
   size_t at = 0;
   auto parsed = parse_nodes(source, at, false, 0, out.nodes_);

@@ -14,7 +14,7 @@ namespace orch::ctl {
 
 class JsonPath {
  public:
-  // A template; a bare path (".a.b" or "a.b") is taken as "{.a.b}" if `relaxed`. Error: what is
+  // A template; if `relaxed`, a bare path (".a.b" or "a.b") is taken as "{.a.b}". Error: what is
   // wrong with it.
   static Result<JsonPath, std::string> parse(std::string_view text, bool relaxed = false);
   ~JsonPath();

@@ -32,12 +32,14 @@ Outcome<Unit> create_one(Session& session, const Target& target, const Output& o
       call.doing = fmt::format("error when creating \"{}\"", target.source);
     }
     auto created = client->json(call);
-    if (!created && target.source.empty() && created.error().reason == "AlreadyExists") {
+    const std::string kind = to_lower(target.resource->kind);
+    if (!created && target.source.empty() && kind != "namespace" &&
+        created.error().reason == "AlreadyExists") {
       // kubectl's wording for generated objects.
       Failure failure = created.error();
       constexpr std::string_view kPrefix = "Error from server (AlreadyExists): ";
       failure.message =
-          fmt::format("error: failed to create {}: {}", to_lower(target.resource->kind),
+          fmt::format("error: failed to create {}{} {}", kind, kind == "secret" ? "" : ":",
                       failure.message.substr(kPrefix.size()));
       return Err(std::move(failure));
     }

@@ -74,6 +74,8 @@ std::string text_of(const Described& what, const Resource& resource) {
   if (resource.group.empty() && resource.kind == "Pod") return describe_pod(what);
   if (resource.group.empty() && resource.kind == "Node") return describe_node(what);
   if (resource.group.empty() && resource.kind == "Service") return describe_service(what);
+  if (resource.group.empty() && resource.kind == "ConfigMap") return describe_config_map(what);
+  if (resource.group.empty() && resource.kind == "Secret") return describe_secret(what);
   if (resource.group == "apps" && resource.kind == "Deployment") return describe_deployment(what);
   return describe_any(what);
 }

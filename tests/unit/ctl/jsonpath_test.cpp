@@ -48,7 +48,7 @@ TEST_CASE("filters") {
 
 TEST_CASE("range and quoted text") {
   CHECK(print(R"({range .items[*]}{.metadata.name}{"\t"}{.n}{"\n"}{end})") == "a\t1\nb\t12\n");
-  CHECK(print("name: {.items[1].metadata.name}!") == "{.name: {.items[1].metadata.name}!}");
+  CHECK(print("name: {.items[1].metadata.name}!") == "name: b!");
 }
 
 TEST_CASE("what is not there prints nothing") {

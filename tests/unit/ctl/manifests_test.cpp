@@ -16,7 +16,7 @@ apiVersion: v1
 kind: List
 items:
 - {apiVersion: v1, kind: ConfigMap, metadata: {name: a}}
-- {apiVersion: v1, kind: Secret, metadata: {name: b, namespace: n}}
+- {apiVersion: v1, kind: Secret, metadata: {name: b, namespace: team}}
 ---
 # nothing
 ---
@@ -26,7 +26,7 @@ items:
   REQUIRE(manifests);
   REQUIRE(manifests->size() == 3);
   CHECK((*manifests)[0].name() == "a");
-  CHECK((*manifests)[1].namespace_() == "n");
+  CHECK((*manifests)[1].namespace_() == "team");
   CHECK((*manifests)[2].api_version() == "apps/v1");
 }
 
