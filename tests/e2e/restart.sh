@@ -88,5 +88,5 @@ start_server n1 a
 wait_for 30 "node n1 ready" node_ready n1
 wait_for 30 "the cluster converges" outputs '^4 4$' \
   k get deploy web -o 'jsonpath={.status.replicas} {.status.readyReplicas}'
-check "exec" k exec deploy/web -- true
+wait_for 20 "exec" k exec deploy/web -- true
 wait_for 15 "four answer" answers a "http://$cluster_ip" 4

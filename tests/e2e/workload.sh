@@ -40,7 +40,8 @@ check "rollout of undo" k rollout status deploy/web --timeout=90s
 wait_for 10 "tag 1 answers" outputs ':1$' in_ns "$run_id-a" curl -sS --max-time 2 "http://$cluster_ip/"
 
 say "delete a pod: replaced"
-pod=$(k get pods -l app=web -o 'jsonpath={.items[0].metadata.name}')
+pod=$(k get pods -l app=web -o 'go-template={{range .items}}{{if not .metadata.deletionTimestamp}}{{.metadata.name}} {{end}}{{end}}')
+pod=${pod%% *}
 check "delete pod" k delete pod "$pod"
 wait_for 45 "the pod's replacement" outputs '^3 3$' \
   k get deploy web -o 'jsonpath={.status.replicas} {.status.readyReplicas}'
