@@ -8,8 +8,6 @@
 extern "C" {
 extern const char orch_pause_begin[];
 extern const char orch_pause_end[];
-extern const char orch_loopback_begin[];
-extern const char orch_loopback_end[];
 }
 
 namespace orch::agent {
@@ -22,10 +20,6 @@ constexpr std::string_view kArchitecture = "arm64";
 
 std::string_view pause_program() {
   return {orch_pause_begin, static_cast<size_t>(orch_pause_end - orch_pause_begin)};
-}
-
-std::string_view loopback_program() {
-  return {orch_loopback_begin, static_cast<size_t>(orch_loopback_end - orch_loopback_begin)};
 }
 
 std::string pause_image_archive(std::string_view name) {

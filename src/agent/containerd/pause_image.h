@@ -6,8 +6,7 @@
 
 namespace orch::agent {
 
-std::string_view pause_program();     // the ELF file
-std::string_view loopback_program();  // the CNI plugin `loopback`, an ELF file
+std::string_view pause_program();  // the ELF file
 // An OCI layout as tar, named `name` (e.g. "orch.local/pause:1").
 std::string pause_image_archive(std::string_view name);
 

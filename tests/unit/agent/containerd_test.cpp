@@ -97,33 +97,6 @@ TEST_CASE("the pause program is a small static executable that ends on SIGTERM")
   ::unlink(name);
 }
 
-TEST_CASE("the loopback plugin answers as CNI says") {
-  char name[] = "/tmp/orch-loopback-XXXXXX";
-  int fd = ::mkstemp(name);
-  ::close(fd);
-  REQUIRE(write_file_atomic(name, loopback_program(), 0700));
-  const std::string config = R"(echo '{"cniVersion": "0.4.0","type":"loopback"}' | )";
-  auto run = [&](const std::string& environment) {
-    return run_program({"/bin/sh", "-c", config + environment + " " + name}, Millis{5000});
-  };
-  auto version = run("CNI_COMMAND=VERSION");
-  REQUIRE(version);
-  CHECK(version->find("\"1.0.0\"") != std::string::npos);
-  auto bad = run("CNI_COMMAND=ADD CNI_NETNS=/no/such");
-  REQUIRE_FALSE(bad);
-  CHECK(bad.error().find("cannot open CNI_NETNS") != std::string::npos);
-  if (::geteuid() == 0) {
-    auto up = run_program(
-        {"/usr/bin/unshare", "-n", "/bin/sh", "-c",
-         config + "CNI_COMMAND=ADD CNI_NETNS=/proc/self/ns/net " + name + "; ip -o link show lo"},
-        Millis{5000});
-    REQUIRE(up);
-    CHECK(up->find("{\"cniVersion\":\"0.4.0\",\"interfaces\":[{\"name\":\"lo\"") == 0);
-    CHECK(up->find("LOOPBACK,UP") != std::string::npos);
-  }
-  ::unlink(name);
-}
-
 TEST_CASE("a missing binary is told clearly") {
   World w;
   auto started = Containerd::start(w.env, {.data_dir = w.data_dir, .binary = "no-such-binary"});
