@@ -31,7 +31,13 @@ orch_dependency(sqlite sqlite3)
 orch_dependency(yaml yaml-cpp)
 orch_dependency(openssl openssl)
 orch_dependency(netlink libnl-nf-3.0 libnl-route-3.0 libnl-genl-3.0 libnl-3.0)
-orch_dependency(grpc grpc++ protobuf)
+# Without gRPC's own TLS and xDS, which would be 2.5 MB: TLS is src/net/http's, CRI is spoken over a Unix socket.
+# Debian's grpc++_unsecure.pc does not name what a static link needs beside it.
+orch_dependency(grpc grpc++_unsecure protobuf)
+if(NOT ORCH_SANITIZE)
+  target_link_libraries(dep_grpc INTERFACE -Wl,--start-group grpc_unsecure upb address_sorting cares z
+                        -Wl,--end-group)
+endif()
 
 # orch_library(name [DEPENDS targets...]): static library orch_<name> of all .cpp below the calling folder
 # that no deeper CMakeLists.txt claims (SOURCES overrides the glob).
