@@ -33,7 +33,6 @@ class AgentImpl final : public Agent {
   void stop() override;
 
  private:
-  Result<Unit, std::string> check_config() const;
   Result<Unit, std::string> start_runtime();
   Result<Unit, std::string> connect();
   Result<Unit, std::string> start_network();
@@ -59,25 +58,6 @@ class AgentImpl final : public Agent {
   std::shared_ptr<Strand> strand_;
   std::atomic<bool> stopping_{false};
 };
-
-Result<Unit, std::string> AgentImpl::check_config() const {
-  ORCH_CHECK(check_labels(config_.node_label));
-  ORCH_CHECK(check_taints(config_.node_taint));
-  if (auto mode = net::parse_overlay_mode(config_.overlay); !mode) {
-    return Err("--overlay: " + mode.error());
-  }
-  // Asked here too, so that a wrong mode is told before anything was started.
-  if (auto proxy = net::make_proxy_backend(config_.proxy_mode, {.table = names_.proxy_table});
-      !proxy) {
-    return Err("--proxy-mode: " + proxy.error());
-  }
-  if (!config_.node_name.empty()) {
-    if (auto why = check_dns1123_subdomain(config_.node_name); !why.empty()) {
-      return Err(fmt::format("--node-name: \"{}\": {}", config_.node_name, why));
-    }
-  }
-  return Unit{};
-}
 
 Result<Unit, std::string> AgentImpl::start_runtime() {
   std::string endpoint = config_.container_runtime_endpoint;
@@ -199,7 +179,7 @@ void AgentImpl::watch_pods() {
 }
 
 Result<Unit, std::string> AgentImpl::start() {
-  ORCH_CHECK(check_config());
+  ORCH_CHECK(check_agent_config(config_));
   ORCH_CHECK(start_runtime());  // comes up while we join
   ORCH_TRY(identity_, establish_identity(env_, config_, [this] { return stopping_.load(); }));
   ORCH_CHECK(connect());
@@ -226,6 +206,23 @@ void AgentImpl::stop() {
 }
 
 }  // namespace
+
+Result<Unit, std::string> check_agent_config(const AgentConfig& config) {
+  ORCH_CHECK(check_labels(config.node_label));
+  ORCH_CHECK(check_taints(config.node_taint));
+  if (auto mode = net::parse_overlay_mode(config.overlay); !mode) {
+    return Err("--overlay: " + mode.error());
+  }
+  if (auto proxy = net::make_proxy_backend(config.proxy_mode, {.table = "unused"}); !proxy) {
+    return Err("--proxy-mode: " + proxy.error());
+  }
+  if (!config.node_name.empty()) {
+    if (auto why = check_dns1123_subdomain(config.node_name); !why.empty()) {
+      return Err(fmt::format("--node-name: \"{}\": {}", config.node_name, why));
+    }
+  }
+  return Unit{};
+}
 
 Result<std::unique_ptr<Agent>, std::string> Agent::start(Env& env, const AgentConfig& config) {
   auto agent = std::make_unique<AgentImpl>(env, config);

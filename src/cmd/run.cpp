@@ -86,6 +86,11 @@ int server_command(int argc, char** argv) {
   add_agent_options(options, agent_config);
   if (auto parsed = options.parse(argc, argv); !parsed) return print_exit(parsed.error());
   if (auto level = set_log_level(log_level); !level) return fail(level.error());
+  if (!disable_agent) {
+    if (auto checked = agent::check_agent_config(agent_config); !checked) {
+      return fail(checked.error());
+    }
+  }
 
   Process process;
   config.node_name = agent_config.node_name;

@@ -25,6 +25,7 @@ check_fails "bad taint" 'node-taint' run server $fresh --node-taint 'key=value:S
 check_fails "bad overlay" 'overlay' run server $fresh --overlay ipip
 check_fails "iptables mode" 'proxy-mode.*iptables|iptables.*proxy-mode' run server $fresh --proxy-mode iptables
 check_fails "bad log level" 'log-level' run server $fresh --log-level loud
+[ ! -e "$work/fresh" ] || fail "refused flags left a data directory behind"
 check_fails "bad controller name" 'disable.*nothing|nothing.*disable' run server $fresh --disable nothing
 check_fails "bad value in the environment" 'https-listen-port|ORCH_HTTPS_LISTEN_PORT' \
   env ORCH_HTTPS_LISTEN_PORT=x nsenter --net="/var/run/netns/$run_id-b" timeout 20 "$orch" server $fresh

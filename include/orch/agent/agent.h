@@ -26,6 +26,9 @@ struct AgentConfig {
   std::string bind_address = "0.0.0.0";
 };
 
+// What can be told of a configuration before anything is started or written; the error names the flag.
+Result<Unit, std::string> check_agent_config(const AgentConfig& config);
+
 class Agent {
  public:
   // Returns when the agent runs (its node may not be Ready yet). It lives on when the server is
