@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "orch/client/json_scan.h"
+#include "orch/base/json_scan.h"
 
 namespace orch::client {
 namespace {
@@ -92,8 +92,9 @@ api::ApiResult<RawClient::RawList> RawClient::list(const api::ResourceInfo& reso
 
   RawList out;
   if (auto metadata = json_member(response.body, "metadata")) {
-    if (auto v = json_member(*metadata, "resourceVersion")) out.resource_version = json_unquote(*v);
-    if (auto c = json_member(*metadata, "continue")) out.continue_ = json_unquote(*c);
+    if (auto v = json_member(*metadata, "resourceVersion"))
+      out.resource_version = json_string(*v).value_or("");
+    if (auto c = json_member(*metadata, "continue")) out.continue_ = json_string(*c).value_or("");
   }
   auto items = json_member(response.body, "items");
   if (!items) return Err(bad_answer(resource, "no items"));

@@ -9,8 +9,8 @@
 
 #include "client/event_correlator.h"
 #include "orch/api/corev1.h"
+#include "orch/base/json_scan.h"
 #include "orch/base/log.h"
-#include "orch/client/json_scan.h"
 
 namespace orch::client {
 namespace {

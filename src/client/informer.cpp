@@ -7,8 +7,8 @@
 #include <thread>
 
 #include "client/object_store.h"
+#include "orch/base/json_scan.h"
 #include "orch/base/log.h"
-#include "orch/client/json_scan.h"
 
 namespace orch::client {
 namespace {
@@ -262,18 +262,23 @@ struct InformerBase::Impl : std::enable_shared_from_this<Impl> {
     }
   }
 
+  void remember_version(const WatchEvent& event) {
+    auto version = json_string_at(event.object_json, "metadata.resourceVersion");
+    if (version && !version->empty()) last_version_ = std::move(*version);
+  }
+
   void apply(const WatchEvent& event) {
     ++watch_events_;
     failures_ = 0;
     if (event.type == "BOOKMARK") {
-      if (auto v = json_resource_version(event.object_json); !v.empty()) last_version_ = v;
+      remember_version(event);
       return;
     }
     auto decoded = api::decode_object(event.object_json, *resource_.type);
     if (!decoded) {
       log::warn("informer", "watch {}: an object cannot be read: {}", resource_.plural,
                 decoded.error().message);
-      if (auto v = json_resource_version(event.object_json); !v.empty()) last_version_ = v;
+      remember_version(event);
       return;
     }
     drop_managed_fields(**decoded);

@@ -2,42 +2,13 @@
 
 #include <fmt/format.h>
 
+#include "orch/api/error.h"
 #include "orch/base/strings.h"
 
 namespace orch::agent {
 namespace {
 
 Error config_error(std::string message) { return {Error::Code::kConfig, std::move(message)}; }
-
-std::string quote(const std::string& text) {
-  std::string out = "\"";
-  for (unsigned char c : text) {
-    switch (c) {
-      case '"':
-        out += "\\\"";
-        break;
-      case '\\':
-        out += "\\\\";
-        break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      default:
-        if (c < 0x20 || c == 0x7f) {
-          out += fmt::format("\\x{:02x}", c);
-        } else {
-          out += static_cast<char>(c);
-        }
-    }
-  }
-  return out + '"';
-}
 
 // "labels['key']" -> key.
 bool subscript(std::string_view path, std::string_view prefix, std::string& key) {
@@ -66,7 +37,7 @@ std::string format_map(const std::map<std::string, std::string>& map) {
   std::string out;
   for (const auto& [key, value] : map) {
     if (!out.empty()) out += '\n';
-    out += key + "=" + quote(value);
+    out += key + "=" + api::go_quoted(value);
   }
   return out;
 }

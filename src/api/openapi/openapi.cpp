@@ -9,6 +9,7 @@
 #include "api/openapi/gnostic.h"
 #include "api/openapi/paths.h"
 #include "api/openapi/schemas.h"
+#include "orch/base/json_scan.h"
 #include "orch/base/strings.h"
 
 namespace orch::api {
@@ -54,7 +55,7 @@ class JsonSink final : public Sink {
  private:
   static void add(std::string& out, std::string_view name, const Value& value) {
     if (!out.empty()) out += ',';
-    doc::write_string(name, out);
+    append_json_string(out, name);
     out += ':';
     doc::write(value, out);
   }

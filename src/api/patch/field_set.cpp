@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "orch/api/error.h"
+#include "orch/base/json_scan.h"
 
 namespace orch::api {
 namespace {
@@ -172,7 +173,7 @@ void FieldSet::write(std::string& out) const {
   for (const Child& child : children_) {
     if (!first) out += ',';
     first = false;
-    doc::write_string(child.element, out);
+    append_json_string(out, child.element);
     out += ':';
     child.set.write(out);
   }

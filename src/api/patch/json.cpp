@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
-#include <cstring>
+
+#include "orch/base/json_scan.h"
 
 namespace orch::api::doc {
 namespace {
@@ -20,24 +22,6 @@ std::string shown_char(char c) {
   unsigned char u = static_cast<unsigned char>(c);
   if (u < 0x20 || u >= 0x7f) return fmt::format("'\\x{:02x}'", u);
   return fmt::format("'{}'", c);
-}
-
-void append_utf8(uint32_t rune, std::string& out) {
-  if (rune < 0x80) {
-    out += static_cast<char>(rune);
-  } else if (rune < 0x800) {
-    out += static_cast<char>(0xc0 | rune >> 6);
-    out += static_cast<char>(0x80 | (rune & 0x3f));
-  } else if (rune < 0x10000) {
-    out += static_cast<char>(0xe0 | rune >> 12);
-    out += static_cast<char>(0x80 | (rune >> 6 & 0x3f));
-    out += static_cast<char>(0x80 | (rune & 0x3f));
-  } else {
-    out += static_cast<char>(0xf0 | rune >> 18);
-    out += static_cast<char>(0x80 | (rune >> 12 & 0x3f));
-    out += static_cast<char>(0x80 | (rune >> 6 & 0x3f));
-    out += static_cast<char>(0x80 | (rune & 0x3f));
-  }
 }
 
 // Recursive descent, at most kDepthMax frames.
@@ -192,34 +176,14 @@ class Parser {
     }
     if (c != 'u') return unexpected("in string escape code");
     ++at_;
-    uint32_t rune = 0;
-    if (!hex4(rune)) return false;
-    if (rune >= 0xd800 && rune < 0xe000) {
-      uint32_t low = 0;
-      bool pair = rune < 0xdc00 && text_.substr(at_, 2) == "\\u";
-      if (pair) {
-        size_t back = at_;
-        at_ += 2;
-        if (!hex4(low)) return false;
-        pair = low >= 0xdc00 && low < 0xe000;
-        if (!pair) at_ = back;
-      }
-      rune = pair ? 0x10000 + ((rune - 0xd800) << 10) + (low - 0xdc00) : 0xfffd;
+    size_t used = 0;
+    append_utf8(text, json_unicode_escape(text_.substr(at_), used));
+    if (used == 0) {
+      while (at_ < text_.size() && std::isxdigit(static_cast<unsigned char>(text_[at_])) != 0)
+        ++at_;
+      return unexpected("in \\u hexadecimal character escape");
     }
-    append_utf8(rune, text);
-    return true;
-  }
-
-  bool hex4(uint32_t& rune) {
-    for (int i = 0; i < 4; ++i, ++at_) {
-      char c = at_ < text_.size() ? text_[at_] : '\0';
-      int digit = c >= '0' && c <= '9'   ? c - '0'
-                  : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                  : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                         : -1;
-      if (digit < 0) return unexpected("in \\u hexadecimal character escape");
-      rune = rune << 4 | static_cast<uint32_t>(digit);
-    }
+    at_ += used;
     return true;
   }
 
@@ -372,38 +336,6 @@ Result<Value, ParseError> parse(std::string_view text, Arena& arena) {
   return Parser(text, arena).parse();
 }
 
-void write_string(std::string_view text, std::string& out) {
-  out += '"';
-  size_t clean = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    unsigned char c = static_cast<unsigned char>(text[i]);
-    if (c >= 0x20 && c != '"' && c != '\\') continue;
-    out.append(text, clean, i - clean);
-    clean = i + 1;
-    switch (c) {
-      case '"':
-        out += "\\\"";
-        break;
-      case '\\':
-        out += "\\\\";
-        break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
-      default:
-        out += fmt::format("\\u{:04x}", c);
-    }
-  }
-  out.append(text, clean, text.size() - clean);
-  out += '"';
-}
-
 void write(const Value& value, std::string& out) {
   switch (value.kind) {
     case Kind::kNull:
@@ -417,7 +349,7 @@ void write(const Value& value, std::string& out) {
       return;
     case Kind::kString:
       if (value.raw.empty()) {
-        write_string(value.text, out);
+        append_json_string(out, value.text);
       } else {
         out += value.raw;
       }
@@ -433,7 +365,7 @@ void write(const Value& value, std::string& out) {
     if (!first) out += ',';
     first = false;
     if (object) {
-      write_string(item.key, out);
+      append_json_string(out, item.key);
       out += ':';
     }
     write(item.value, out);

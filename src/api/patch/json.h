@@ -72,7 +72,6 @@ Result<Value, ParseError> parse(std::string_view text, Arena& arena);
 
 // Compact JSON, appended. Scalars of a source are written as they stood there.
 void write(const Value& value, std::string& out);
-void write_string(std::string_view text, std::string& out);
 std::string to_text(const Value& value);
 
 // Deep equality; numbers by value, objects whatever the order.

@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "orch/api/value.h"
+#include "orch/base/json_scan.h"
 
 namespace orch::api {
 namespace {
@@ -50,9 +51,9 @@ void write_entry(const ManagedEntry& entry, std::string& out) {
   auto member = [&](std::string_view key, std::string_view text) {
     if (text.empty()) return;
     if (out.back() != '{') out += ',';
-    doc::write_string(key, out);
+    append_json_string(out, key);
     out += ':';
-    doc::write_string(text, out);
+    append_json_string(out, text);
   };
   out += '{';
   member("manager", entry.manager);

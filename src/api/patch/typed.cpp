@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "orch/api/error.h"
+#include "orch/base/json_scan.h"
 
 namespace orch::api::typed {
 namespace {
@@ -18,7 +19,7 @@ using Kind = Schema::Kind;
 std::string value_element(const Value& value) {
   std::string out = "v:";
   if (value.is_string()) {
-    doc::write_string(value.text, out);
+    append_json_string(out, value.text);
   } else {
     doc::write(value, out);
   }
@@ -501,10 +502,10 @@ ItemElement item_element(const Value& item, const Schema& list) {
       continue;
     }
     if (element.text.size() > 3) element.text += ',';
-    doc::write_string(key, element.text);
+    append_json_string(element.text, key);
     element.text += ':';
     if (value != nullptr && value->is_string()) {
-      doc::write_string(value->text, element.text);
+      append_json_string(element.text, value->text);
     } else if (value != nullptr) {
       doc::write(*value, element.text);
     } else {

@@ -7,8 +7,8 @@
 #include <mutex>
 #include <optional>
 
+#include "orch/base/json_scan.h"
 #include "orch/base/strings.h"
-#include "orch/client/json_scan.h"
 
 namespace orch::client {
 namespace {
@@ -147,7 +147,7 @@ bool WatchDecoder::line(std::string_view text) {
   const auto type = json_member(text, "type");
   const auto object = json_member(text, "object");
   if (!type || !object) return fail(api::internal_error("a watch event cannot be read"));
-  std::string name = json_unquote(*type);
+  std::string name = json_string(*type).value_or("");
   if (name == "ERROR") {
     int code = 500;
     if (auto value = json_member(*object, "code")) {

@@ -5,9 +5,9 @@
 #include <algorithm>
 
 #include "orch/api/codec.h"
+#include "orch/base/json_scan.h"
 #include "orch/base/strings.h"
 #include "server/api/negotiate.h"
-#include "server/registry/json_scan.h"
 
 namespace orch::server {
 namespace {

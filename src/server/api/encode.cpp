@@ -4,7 +4,7 @@
 
 #include "orch/api/codec.h"
 #include "orch/api/metav1.h"
-#include "server/registry/json_scan.h"
+#include "orch/base/json_scan.h"
 
 namespace orch::server {
 namespace {

@@ -2,8 +2,8 @@
 #include <fmt/format.h>
 
 #include "orch/api/codec.h"
+#include "orch/base/json_scan.h"
 #include "server/api/encode.h"
-#include "server/registry/json_scan.h"
 
 namespace orch::server {
 namespace {

@@ -5,8 +5,8 @@
 #include "orch/api/codec.h"
 #include "orch/api/corev1.h"
 #include "orch/api/patch.h"
+#include "orch/base/json_scan.h"
 #include "server/api/resource_traits.h"
-#include "server/registry/json_scan.h"
 #include "server/registry/service_allocator.h"
 
 namespace orch::server {

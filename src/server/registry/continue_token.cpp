@@ -1,7 +1,7 @@
 #include "server/registry/continue_token.h"
 
+#include "orch/base/json_scan.h"
 #include "orch/base/strings.h"
-#include "server/registry/json_scan.h"
 
 namespace orch::server {
 

@@ -4,7 +4,7 @@
 
 #include <charconv>
 
-#include "server/registry/json_scan.h"
+#include "orch/base/json_scan.h"
 
 namespace orch::server {
 namespace {
@@ -106,8 +106,7 @@ api::Labels Stored::labels() const {
 }
 
 std::optional<std::string> Stored::string_at(std::string_view path) const {
-  const auto value = json_path(raw(), path);
-  return value ? json_string(*value) : std::nullopt;
+  return json_string_at(raw(), path);
 }
 
 }  // namespace orch::server

@@ -5,15 +5,15 @@
 #include <algorithm>
 
 #include "orch/api/codec.h"
-#include "orch/client/json_scan.h"
+#include "orch/base/json_scan.h"
 
 namespace orch::server::scheduler {
 namespace {
 
 std::string patch_with(const corev1::Pod& pod, const std::string& status_json) {
   // The uid makes the patch fail on a pod of the same name created anew.
-  return fmt::format(R"({{"metadata":{{"uid":{}}},"status":{{{}}}}})",
-                     client::json_quote(pod.metadata.uid), status_json);
+  return fmt::format(R"({{"metadata":{{"uid":{}}},"status":{{{}}}}})", json_quote(pod.metadata.uid),
+                     status_json);
 }
 
 const corev1::PodCondition* find_condition(const corev1::Pod& pod, std::string_view type) {
@@ -40,9 +40,8 @@ std::optional<std::string> pod_scheduled_patch(const corev1::Pod& pod, const Ver
       old && old->status == "False" ? old->lastTransitionTime : api::Time(now);
   std::string status = fmt::format(R"("conditions":[{}])", api::to_json(condition));
   if (!same_node) {
-    status +=
-        ",\"nominatedNodeName\":" +
-        (verdict.nominated_node.empty() ? "null" : client::json_quote(verdict.nominated_node));
+    status += ",\"nominatedNodeName\":" +
+              (verdict.nominated_node.empty() ? "null" : json_quote(verdict.nominated_node));
   }
   return patch_with(pod, status);
 }

@@ -5,10 +5,10 @@
 
 #include "client/http/watch_thread.h"
 #include "orch/api/corev1.h"
+#include "orch/base/json_scan.h"
 #include "orch/client/client.h"
 #include "orch/client/http_transport.h"
 #include "orch/client/informer.h"
-#include "orch/client/json_scan.h"
 #include "unit/client/scripted_transport.h"
 
 namespace orch::client {
@@ -57,7 +57,7 @@ TEST_CASE("JSON is cut at its members, whatever is in the strings") {
     return true;
   }));
   CHECK(items == std::vector<std::string>{"1", R"({"c":"]"})", R"("\\")"});
-  CHECK(json_unquote(R"("a\n\u00e9\ud83d\ude00\"")") == "a\n\xc3\xa9\xf0\x9f\x98\x80\"");
+  CHECK(json_string(R"("a\n\u00e9\ud83d\ude00\"")") == "a\n\xc3\xa9\xf0\x9f\x98\x80\"");
   CHECK(json_quote("a\"\\\n\x01") == R"("a\"\\\n\u0001")");
   // Broken texts are refused, at every length.
   for (size_t i = 0; i < text.size() - 2; ++i) {

@@ -10,12 +10,12 @@
 #include "orch/api/codec.h"
 #include "orch/base/env.h"
 #include "orch/base/executor.h"
+#include "orch/base/json_scan.h"
 #include "orch/base/random.h"
 #include "orch/net/http.h"
 #include "orch/storage/kv_store.h"
 #include "server/api/api_server.h"
 #include "server/http/handler.h"
-#include "server/registry/json_scan.h"
 
 namespace orch::server::test {
 

@@ -4,10 +4,10 @@
 #include <algorithm>
 
 #include "orch/api/storage_version.h"
+#include "orch/base/json_scan.h"
 #include "orch/base/strings.h"
 #include "server/api/discovery/discovery.h"
 #include "server/api/subresources/subresources.h"
-#include "server/registry/json_scan.h"
 
 namespace orch::server {
 namespace {

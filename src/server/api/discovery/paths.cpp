@@ -3,12 +3,12 @@
 #include <algorithm>
 
 #include "orch/api/metav1.h"
+#include "orch/base/json_scan.h"
 #include "orch/base/metrics.h"
 #include "orch/base/strings.h"
 #include "server/api/discovery/discovery.h"
 #include "server/api/encode.h"
 #include "server/api/internals.h"
-#include "server/registry/json_scan.h"
 
 namespace orch::server {
 namespace {

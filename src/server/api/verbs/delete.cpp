@@ -1,8 +1,8 @@
+#include "orch/base/json_scan.h"
 #include "server/api/encode.h"
 #include "server/api/resource_traits.h"
 #include "server/api/verbs/verbs.h"
 #include "server/api/writer.h"
-#include "server/registry/json_scan.h"
 
 namespace orch::server {
 namespace {

@@ -1,7 +1,7 @@
 #include "orch/api/codec.h"
+#include "orch/base/json_scan.h"
 #include "server/api/encode.h"
 #include "server/api/verbs/verbs.h"
-#include "server/registry/json_scan.h"
 
 namespace orch::server {
 namespace {

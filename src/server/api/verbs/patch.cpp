@@ -1,11 +1,11 @@
 #include <fmt/format.h>
 
 #include "orch/api/codec.h"
+#include "orch/base/json_scan.h"
 #include "orch/base/strings.h"
 #include "server/api/encode.h"
 #include "server/api/verbs/verbs.h"
 #include "server/api/writer.h"
-#include "server/registry/json_scan.h"
 
 namespace orch::server {
 namespace {

@@ -1,8 +1,8 @@
-#include "server/registry/json_scan.h"
+#include "orch/base/json_scan.h"
 
 #include <cstdint>
 
-namespace orch::server {
+namespace orch {
 namespace {
 
 constexpr size_t npos = std::string_view::npos;
@@ -19,24 +19,6 @@ size_t string_end(std::string_view text, size_t at) {
 }
 
 bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
-
-void append_utf8(std::string& out, uint32_t code) {
-  if (code < 0x80) {
-    out += static_cast<char>(code);
-  } else if (code < 0x800) {
-    out += static_cast<char>(0xC0 | (code >> 6));
-    out += static_cast<char>(0x80 | (code & 0x3F));
-  } else if (code < 0x10000) {
-    out += static_cast<char>(0xE0 | (code >> 12));
-    out += static_cast<char>(0x80 | ((code >> 6) & 0x3F));
-    out += static_cast<char>(0x80 | (code & 0x3F));
-  } else {
-    out += static_cast<char>(0xF0 | (code >> 18));
-    out += static_cast<char>(0x80 | ((code >> 12) & 0x3F));
-    out += static_cast<char>(0x80 | ((code >> 6) & 0x3F));
-    out += static_cast<char>(0x80 | (code & 0x3F));
-  }
-}
 
 std::optional<uint32_t> hex4(std::string_view text, size_t at) {
   if (at + 4 > text.size()) return std::nullopt;
@@ -58,6 +40,37 @@ std::optional<uint32_t> hex4(std::string_view text, size_t at) {
 }
 
 }  // namespace
+
+void append_utf8(std::string& out, uint32_t code) {
+  if (code < 0x80) {
+    out += static_cast<char>(code);
+  } else if (code < 0x800) {
+    out += static_cast<char>(0xC0 | (code >> 6));
+    out += static_cast<char>(0x80 | (code & 0x3F));
+  } else if (code < 0x10000) {
+    out += static_cast<char>(0xE0 | (code >> 12));
+    out += static_cast<char>(0x80 | ((code >> 6) & 0x3F));
+    out += static_cast<char>(0x80 | (code & 0x3F));
+  } else {
+    out += static_cast<char>(0xF0 | (code >> 18));
+    out += static_cast<char>(0x80 | ((code >> 12) & 0x3F));
+    out += static_cast<char>(0x80 | ((code >> 6) & 0x3F));
+    out += static_cast<char>(0x80 | (code & 0x3F));
+  }
+}
+
+uint32_t json_unicode_escape(std::string_view text, size_t& used) {
+  constexpr uint32_t kReplacement = 0xFFFD;
+  const auto high = hex4(text, 0);
+  used = high ? 4 : 0;
+  if (!high) return kReplacement;
+  if (*high < 0xD800 || *high > 0xDFFF) return *high;
+  if (*high > 0xDBFF || text.substr(4, 2) != "\\u") return kReplacement;
+  const auto low = hex4(text, 6);
+  if (!low || *low < 0xDC00 || *low > 0xDFFF) return kReplacement;
+  used = 10;
+  return 0x10000 + ((*high - 0xD800) << 10) + (*low - 0xDC00);
+}
 
 size_t json_skip_space(std::string_view text, size_t at) {
   while (at < text.size() && is_space(text[at])) ++at;
@@ -102,6 +115,21 @@ std::optional<std::string_view> json_member(std::string_view object, std::string
   return found;
 }
 
+bool json_elements(std::string_view array, const std::function<bool(std::string_view)>& visit) {
+  size_t at = json_skip_space(array, 0);
+  if (at >= array.size() || array[at] != '[') return false;
+  at = json_skip_space(array, at + 1);
+  if (at < array.size() && array[at] == ']') return true;
+  while (true) {
+    const size_t end = json_value_end(array, at);
+    if (end == npos || !visit(array.substr(at, end - at))) return false;
+    at = json_skip_space(array, end);
+    if (at < array.size() && array[at] == ']') return true;
+    if (at >= array.size() || array[at] != ',') return false;
+    at = json_skip_space(array, at + 1);
+  }
+}
+
 std::optional<std::string_view> json_path(std::string_view object, std::string_view path) {
   while (true) {
     const size_t dot = path.find('.');
@@ -140,17 +168,10 @@ std::optional<std::string> json_string(std::string_view raw) {
         out += '\f';
         break;
       case 'u': {
-        auto code = hex4(raw, i + 1);
-        if (!code) return std::nullopt;
-        i += 4;
-        if (*code >= 0xD800 && *code < 0xDC00 && i + 2 < raw.size() && raw[i + 1] == '\\' &&
-            raw[i + 2] == 'u') {
-          if (auto low = hex4(raw, i + 3)) {
-            code = 0x10000 + ((*code - 0xD800) << 10) + (*low - 0xDC00);
-            i += 6;
-          }
-        }
-        append_utf8(out, *code);
+        size_t used = 0;
+        append_utf8(out, json_unicode_escape(raw.substr(i + 1), used));
+        if (used == 0) return std::nullopt;
+        i += used;
         break;
       }
       default:
@@ -158,6 +179,11 @@ std::optional<std::string> json_string(std::string_view raw) {
     }
   }
   return out;
+}
+
+std::optional<std::string> json_string_at(std::string_view object, std::string_view path) {
+  const auto value = json_path(object, path);
+  return value ? json_string(*value) : std::nullopt;
 }
 
 std::map<std::string, std::string> json_string_map(std::string_view object) {
@@ -176,7 +202,12 @@ std::map<std::string, std::string> json_string_map(std::string_view object) {
 void append_json_string(std::string& out, std::string_view text) {
   static constexpr char kHex[] = "0123456789abcdef";
   out += '"';
-  for (const char c : text) {
+  size_t clean = 0;  // behind what was copied
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    if (c >= 0x20 && c != '"' && c != '\\') continue;
+    out.append(text, clean, i - clean);
+    clean = i + 1;
     switch (c) {
       case '"':
         out += "\\\"";
@@ -194,15 +225,12 @@ void append_json_string(std::string& out, std::string_view text) {
         out += "\\t";
         break;
       default:
-        if (static_cast<unsigned char>(c) < 0x20) {
-          out += "\\u00";
-          out += kHex[(c >> 4) & 0xF];
-          out += kHex[c & 0xF];
-        } else {
-          out += c;
-        }
+        out += "\\u00";
+        out += kHex[c >> 4];
+        out += kHex[c & 0xF];
     }
   }
+  out.append(text, clean, text.size() - clean);
   out += '"';
 }
 
@@ -254,4 +282,4 @@ std::string json_pretty(std::string_view json) {
   return out;
 }
 
-}  // namespace orch::server
+}  // namespace orch
