@@ -1,16 +1,15 @@
 // events.k8s.io/v1 Event: core/v1 Event under other names, and kept as that.
-#include "api/kinds/core/event.h"
+#include "api/kinds/other/event.h"
+
 #include "api/kinds/common.h"
-#include "orch/api/eventsv1.h"
-#include "orch/api/storage_version.h"
+#include "api/kinds/core/event.h"
 
 namespace orch::api {
-namespace {
 
 using CoreEvent = corev1::Event;
 using NewEvent = eventsv1::Event;
 
-std::unique_ptr<Object> to_core(const Object& object) {
+std::unique_ptr<Object> event_to_core(const Object& object) {
   const auto& from = static_cast<const NewEvent&>(object);
   auto to = std::make_unique<CoreEvent>();
   to->metadata = from.metadata;
@@ -35,7 +34,7 @@ std::unique_ptr<Object> to_core(const Object& object) {
   return to;
 }
 
-std::unique_ptr<Object> from_core(const Object& object) {
+std::unique_ptr<Object> event_from_core(const Object& object) {
   const auto& from = static_cast<const CoreEvent&>(object);
   auto to = std::make_unique<NewEvent>();
   to->metadata = from.metadata;
@@ -60,12 +59,14 @@ std::unique_ptr<Object> from_core(const Object& object) {
   return to;
 }
 
+namespace {
+
 std::vector<Cell> row(const Object& object, WallTime now) {
-  return event_row(*to_core(object), now);
+  return event_row(*event_to_core(object), now);
 }
 
 std::string field_value(const Object& object, std::string_view field) {
-  const auto event = to_core(object);
+  const auto event = event_to_core(object);
   if (field == "reportingController") field = "reportingComponent";
   if (field.starts_with("regarding.")) {
     return event_field(*event, "involvedObject." + std::string(field.substr(10)));
@@ -74,18 +75,13 @@ std::string field_value(const Object& object, std::string_view field) {
 }
 
 void validate(const Object& now, const Object* old, FieldErrors& errors) {
-  const auto after = to_core(now);
-  const auto before = old == nullptr ? nullptr : to_core(*old);
+  const auto after = event_to_core(now);
+  const auto before = old == nullptr ? nullptr : event_to_core(*old);
   validate_event(static_cast<const CoreEvent&>(*after), static_cast<const CoreEvent*>(before.get()),
                  true, errors);
 }
 
 }  // namespace
-
-const StorageVersion* storage_version(const ResourceInfo& resource) {
-  static const StorageVersion events{&resource_of<CoreEvent>(), to_core, from_core};
-  return resource.type == &NewEvent::type_info() ? &events : nullptr;
-}
 
 ResourceInfo new_events_resource() {
   auto info = stored_resource<NewEvent>("events", "event", true);
