@@ -7,6 +7,7 @@
 #include "orch/api/patch.h"
 #include "orch/base/json_scan.h"
 #include "server/api/resource_traits.h"
+#include "server/api/subresources/certificate_approval.h"
 #include "server/registry/service_allocator.h"
 
 namespace orch::server {
@@ -145,6 +146,9 @@ api::ApiResult<Stored> Writer::create_once(api::Object& object) {
   if (!causes.empty()) {
     return Err(api::invalid(resource_.group, resource_.kind, meta.name, std::move(causes)));
   }
+  if (is_certificate_request(resource_)) {
+    ORCH_CHECK(admit_certificate_request(object, call_.user));
+  }
   if (resource_.warnings != nullptr) resource_.warnings(object, nullptr, call_.warnings);
   ServiceAllocator::Ticket ticket;
   if (auto* service = as_service(resource_, &object)) {
@@ -264,7 +268,10 @@ api::ApiResult<std::optional<Written>> Writer::try_update(const Update& update,
   request.payload = update.payload;
   AdmissionChain* chain = update.internal ? nullptr : server_.hooks().admission;
   if (chain != nullptr) ORCH_CHECK(chain->admit(request));
-  if (update.subresource == "status") {
+  const bool decides = decides_certificate(resource_, update.subresource);
+  if (decides) {
+    ORCH_CHECK(admit_certificate_decision(server_, call_.user, update.subresource, *old, *now));
+  } else if (update.subresource == "status") {
     if (resource_.prepare_status != nullptr) resource_.prepare_status(*now, *old);
   } else if (!update.internal) {
     if (resource_.prepare != nullptr) resource_.prepare(*now, old.get(), {time});
@@ -272,7 +279,7 @@ api::ApiResult<std::optional<Written>> Writer::try_update(const Update& update,
   auto* service = update.subresource == "status" ? nullptr : as_service(resource_, now.get());
   const auto* old_service = static_cast<const api::corev1::Service*>(old.get());
   if (service != nullptr) ServiceAllocator::carry_over(*service, *old_service);
-  ORCH_CHECK(validate_update(update, *old, *now));
+  if (!decides) ORCH_CHECK(validate_update(update, *old, *now));
   ServiceAllocator::Ticket ticket;
   if (service != nullptr) {
     ORCH_TRY(ticket, server_.services().allocate(*service, old_service));

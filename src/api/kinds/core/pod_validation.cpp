@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <set>
 
-#include "api/kinds/common.h"
+#include "api/kinds/checks.h"
 
 namespace orch::api {
 namespace {
@@ -129,6 +129,8 @@ size_t source_count(const Volume& volume) {
   return count;
 }
 
+}  // namespace
+
 void validate_tolerations(const std::vector<Toleration>& tolerations, const std::string& path,
                           FieldErrors& errors) {
   for (size_t i = 0; i < tolerations.size(); ++i) {
@@ -160,8 +162,8 @@ void validate_tolerations(const std::vector<Toleration>& tolerations, const std:
   }
 }
 
-void validate_node_terms(const NodeSelector& selector, const std::string& path,
-                         FieldErrors& errors) {
+void validate_node_selector(const NodeSelector& selector, const std::string& path,
+                            FieldErrors& errors) {
   if (selector.nodeSelectorTerms.empty()) {
     errors.required(path + ".nodeSelectorTerms", "must have at least one node selector term");
   }
@@ -192,15 +194,17 @@ void validate_node_terms(const NodeSelector& selector, const std::string& path,
   }
 }
 
+namespace {
+
 void validate_affinity(const PodSpec& spec, const std::string& path, FieldErrors& errors) {
   if (!spec.affinity) return;
   const std::string at = path + ".affinity";
   const auto& affinity = *spec.affinity;
   if (affinity.nodeAffinity &&
       affinity.nodeAffinity->requiredDuringSchedulingIgnoredDuringExecution) {
-    validate_node_terms(*affinity.nodeAffinity->requiredDuringSchedulingIgnoredDuringExecution,
-                        at + ".nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution",
-                        errors);
+    validate_node_selector(*affinity.nodeAffinity->requiredDuringSchedulingIgnoredDuringExecution,
+                           at + ".nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution",
+                           errors);
   }
   const auto pod_terms = [&](const std::vector<PodAffinityTerm>& terms, const std::string& where) {
     for (size_t i = 0; i < terms.size(); ++i) {
