@@ -82,6 +82,7 @@ std::vector<const api::ResourceInfo*> cluster_view_resources() {
     const auto* resource = api::find_resource_by_kind(kind.group, "v1", kind.kind);
     if (resource && resource->stored) out.push_back(resource);
   }
+  for (const auto* resource : volume_view_resources()) out.push_back(resource);
   return out;
 }
 
@@ -107,6 +108,7 @@ ClusterView make_cluster_view(client::InformerSet& informers) {
     return object ? object->metadata.labels : api::Labels{};
   };
   view.spread_selector = [all](const corev1::Pod& pod) { return all.select(pod); };
+  view.volumes = make_volume_view(informers);
   return view;
 }
 

@@ -231,7 +231,9 @@ bool Framework::may_help(const ClusterEvent& event, const PodInfo& pod,
                          const std::set<std::string>& rejected_by) const {
   return std::any_of(plugins_.begin(), plugins_.end(), [&](const Entry& entry) {
     return rejected_by.contains(std::string(entry.plugin->name())) &&
-           entry.plugin->may_help(event, pod);
+           (event.kind == ClusterEvent::Kind::kStorage
+                ? entry.plugin->storage_may_help(event, pod)
+                : entry.plugin->may_help(event, pod));
   });
 }
 

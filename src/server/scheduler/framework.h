@@ -49,7 +49,8 @@ class CycleState {
 
 // A change that might make room for pods found unschedulable.
 struct ClusterEvent {
-  enum class Kind { kNode, kAssignedPod };
+  // kStorage: a claim, volume, StorageClass or CSI object.
+  enum class Kind { kNode, kAssignedPod, kStorage };
   // Bits of `actions`.
   static constexpr unsigned kAdd = 1, kDelete = 2, kAllocatable = 4, kLabel = 8, kTaint = 16,
                             kScaleDown = 32;
@@ -57,6 +58,7 @@ struct ClusterEvent {
   unsigned actions = 0;
   std::shared_ptr<const corev1::Node> node;  // the node after the change (before, if deleted)
   PodInfoPtr old_pod, pod;                   // old_pod: before a change
+  api::ObjectPtr object;                     // of kStorage
   bool has(unsigned bits) const { return (actions & bits) != 0; }
 };
 
@@ -86,6 +88,8 @@ class Plugin {
   virtual std::string_view name() const = 0;  // a literal
   // Could this change make the plugin accept a pod that it refused?
   virtual bool may_help(const ClusterEvent&, const PodInfo&) const { return true; }
+  // The same of events of kind kStorage, which only volume plugins look at.
+  virtual bool storage_may_help(const ClusterEvent&, const PodInfo&) const { return false; }
 };
 
 class PreFilter : public virtual Plugin {

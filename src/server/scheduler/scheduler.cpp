@@ -20,6 +20,8 @@ namespace {
 
 constexpr std::string_view kSchedulerName = "default-scheduler";
 constexpr unsigned kWriters = 4;  // bindings and status writes in flight
+constexpr Millis kBindPoll{20};
+constexpr Seconds kBindTimeout{600};  // for volumes to be bound
 
 bool is_ours(const corev1::Pod& pod) {
   return pod.spec.schedulerName.empty() || pod.spec.schedulerName == kSchedulerName;
@@ -94,12 +96,18 @@ struct Scheduler::Impl : std::enable_shared_from_this<Impl> {
   }
 
   using Job = std::function<void(Impl&)>;
+  struct Placement {
+    QueuedPod queued;
+    Decision decision;
+    MonoTime since;  // when binding began
+  };
 
   void start();
   void stop();
 
   void on_node(const api::ObjectPtr& old, const api::ObjectPtr& now);
   void on_pod(const api::ObjectPtr& old, const api::ObjectPtr& now);
+  void on_storage(const api::ObjectPtr& old, const api::ObjectPtr& now);
   void on_assigned(const PodInfoPtr& pod);
   void on_waiting(const PodInfoPtr& pod);
 
@@ -107,7 +115,7 @@ struct Scheduler::Impl : std::enable_shared_from_this<Impl> {
   void arm_timer();
   void cycle();
   void place(QueuedPod queued, Decision decision);
-  void bind(const QueuedPod& queued, CycleState& state, const std::string& node);
+  void bind(const std::shared_ptr<Placement>& placement);
   void refused(QueuedPod queued, std::string reason, const Decision& decision);
   void evict(const PodInfo& preemptor, const std::string& node, const PodInfoPtr& victim);
   void write_verdict(const corev1::Pod& pod, const Verdict& verdict);
@@ -161,6 +169,9 @@ void Scheduler::Impl::start() {
   };
   informers_.get<corev1::Node>().add_handler(handle(&Impl::on_node));
   informers_.get<corev1::Pod>().add_handler(handle(&Impl::on_pod));
+  for (const auto* resource : volume_view_resources()) {
+    informers_.get(*resource).add_handler(handle(&Impl::on_storage));
+  }
   for (const auto* resource : watched) {
     informers_.get(*resource).on_synced([weak = weak_from_this()] {
       auto self = weak.lock();
@@ -223,6 +234,18 @@ void Scheduler::Impl::on_pod(const api::ObjectPtr& old, const api::ObjectPtr& no
       queue_.on_event(event, env_.clock.mono());
     }
   }
+  kick();
+}
+
+void Scheduler::Impl::on_storage(const api::ObjectPtr& old, const api::ObjectPtr& now) {
+  std::lock_guard lock(mutex_);
+  ClusterEvent event;
+  event.kind = ClusterEvent::Kind::kStorage;
+  event.object = now ? now : old;
+  event.actions = !now   ? ClusterEvent::kDelete
+                  : !old ? ClusterEvent::kAdd
+                         : ClusterEvent::kLabel;
+  queue_.on_event(event, env_.clock.mono());
   kick();
 }
 
@@ -341,11 +364,9 @@ void Scheduler::Impl::place(QueuedPod queued, Decision decision) {
   }
   std::lock_guard lock(mutex_);
   cache_.assume(queued.pod, decision.node);
-  auto shared =
-      std::make_shared<std::pair<QueuedPod, Decision>>(std::move(queued), std::move(decision));
-  submit([shared](Impl& self) {
-    self.bind(shared->first, shared->second.state, shared->second.node);
-  });
+  auto placement = std::make_shared<Placement>(
+      Placement{std::move(queued), std::move(decision), env_.clock.mono()});
+  submit([placement](Impl& self) { self.bind(placement); });
 }
 
 void Scheduler::Impl::refused(QueuedPod queued, std::string reason, const Decision& decision) {
@@ -381,9 +402,26 @@ void Scheduler::Impl::refused(QueuedPod queued, std::string reason, const Decisi
 
 // ---- writers' strands ----
 
-void Scheduler::Impl::bind(const QueuedPod& queued, CycleState& state, const std::string& node) {
+void Scheduler::Impl::bind(const std::shared_ptr<Placement>& placement) {
+  const QueuedPod& queued = placement->queued;
+  CycleState& state = placement->decision.state;
+  const std::string& node = placement->decision.node;
   const PodInfo& pod = *queued.pod;
   Status status = framework_.run_bind(state, pod, node);
+  if (status.code == Code::kWait) {
+    if (env_.clock.mono() - placement->since < kBindTimeout) {
+      cycle_->post_after(kBindPoll, [weak = weak_from_this(), placement] {
+        auto self = weak.lock();
+        if (!self) return;
+        std::lock_guard lock(self->mutex_);
+        self->submit([placement](Impl& impl) { impl.bind(placement); });
+      });
+      return;
+    }
+    const std::string_view plugin = status.plugin;
+    status = Status::error("binding volumes: context deadline exceeded");
+    status.plugin = plugin;
+  }
   if (status.ok()) {
     attempts("scheduled").add();
     events_.record(

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "server/scheduler/node_info.h"
+#include "server/scheduler/volume_view.h"
 
 namespace orch::server::scheduler {
 
@@ -17,6 +18,7 @@ struct ClusterView {
   // What selects the pods that should be spread with this one: its Services and its owner.
   // empty() = nothing selects it.
   std::function<api::LabelSelector(const corev1::Pod& pod)> spread_selector;
+  std::shared_ptr<const VolumeView> volumes;
 };
 
 struct Snapshot {
