@@ -165,8 +165,8 @@ Answer ask(Channel& channel, const std::string& request) {
 Rates summarise(std::vector<double>& took_ms, double seconds) {
   if (took_ms.empty()) return {};
   std::sort(took_ms.begin(), took_ms.end());
-  return {static_cast<double>(took_ms.size()) / seconds, took_ms[took_ms.size() / 2],
-          took_ms[took_ms.size() * 99 / 100]};
+  return {seconds > 0 ? static_cast<double>(took_ms.size()) / seconds : 0,
+          took_ms[took_ms.size() / 2], took_ms[took_ms.size() * 99 / 100]};
 }
 
 Rates closed_loop(const Load& load, int connections, double seconds,

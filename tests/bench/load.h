@@ -52,7 +52,7 @@ Answer ask(net::Channel& channel, const std::string& request);
 struct Rates {
   double per_second = 0, p50_ms = 0, p99_ms = 0;
 };
-Rates summarise(std::vector<double>& took_ms, double seconds);
+Rates summarise(std::vector<double>& took_ms, double seconds);  // 0 seconds: no rate
 // `connections` each with one request in flight for `seconds`: next() makes them. Ends the program
 // on any answer whose status is not 2xx.
 Rates closed_loop(const Load& load, int connections, double seconds,
