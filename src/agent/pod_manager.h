@@ -83,9 +83,9 @@ class PodManager {
   // `container not found ("x")`; other codes otherwise. They block for the runtime's answer.
   virtual Result<std::string, Error> exec_url(const ContainerTarget& target,
                                               const ExecOptions& options) = 0;
-  // Also says whether the container has a tty and stdin, which attach needs.
+  // `options` becomes what is attached to: tty and stdin are the container's.
   virtual Result<std::string, Error> attach_url(const ContainerTarget& target,
-                                                ExecOptions options) = 0;
+                                                ExecOptions& options) = 0;
   virtual Result<std::string, Error> port_forward_url(const ContainerTarget& pod,
                                                       const std::vector<int32_t>& ports) = 0;
   // The CRI log file of the container's current (or previous) run. Errors as kubectl shows them:

@@ -24,7 +24,7 @@ using api::JsonValue;
 
 // Channels of the protocol: the first byte of each message.
 enum Channel : char { kStdin = 0, kStdout = 1, kStderr = 2, kStatus = 3, kResize = 4 };
-constexpr char kCloseChannel = static_cast<char>(255);  // v5 only
+constexpr char kCloseChannel = static_cast<char>(255);
 
 // The terminal in raw mode, as long as this lives.
 class RawTerminal {
@@ -58,7 +58,7 @@ class Fd {
   int fd_;
 };
 
-void send_size(WebSocket& socket) {
+void send_size(net::WebSocket& socket) {
   winsize size{};
   if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return;
   // A failure to send ends the reading side too, which reports it.
@@ -67,7 +67,7 @@ void send_size(WebSocket& socket) {
 }
 
 // Sends standard input and window sizes until `stop` is signalled.
-void send_input(WebSocket& socket, const RemoteStreams& streams, int stop, int resized) {
+void send_input(net::WebSocket& socket, const RemoteStreams& streams, int stop, int resized) {
   bool reading = streams.stdin_;
   if (streams.tty) send_size(socket);
   std::array<char, 16 * 1024> bytes;
@@ -88,9 +88,7 @@ void send_input(WebSocket& socket, const RemoteStreams& streams, int stop, int r
       if (!socket.send(message)) return;
     } else if (count == 0 || (errno != EINTR && errno != EAGAIN)) {
       reading = false;
-      if (socket.protocol().starts_with("v5")) {
-        (void)socket.send(std::string{kCloseChannel, kStdin});
-      }
+      (void)socket.send(std::string{kCloseChannel, kStdin});
     }
   }
 }
@@ -105,12 +103,12 @@ Outcome<Unit> write_all(int fd, std::string_view bytes) {
   return Unit{};
 }
 
-Outcome<int> receive_output(WebSocket& socket) {
+Outcome<int> receive_output(net::WebSocket& socket) {
   for (;;) {
     auto message = socket.receive();
     if (!message) return Err(error(message.error()));
     if (!*message) return Err(error("the connection ended before the command's exit code came"));
-    const std::string& bytes = **message;
+    const std::string& bytes = (*message)->payload;
     if (bytes.empty()) continue;
     const std::string_view payload = std::string_view(bytes).substr(1);
     if (bytes[0] == kStdout) {
@@ -143,7 +141,7 @@ Outcome<int> exit_code_of(std::string_view status_json) {
 
 Outcome<int> run_remote(ApiClient& client, const std::string& target,
                         const RemoteStreams& streams) {
-  ORCH_TRY(auto socket, WebSocket::open(client, target, "v5.channel.k8s.io, v4.channel.k8s.io"));
+  ORCH_TRY(auto socket, open_websocket(client, target, "v5.channel.k8s.io"));
   sigset_t resize_signal, before;
   sigemptyset(&resize_signal);
   sigaddset(&resize_signal, SIGWINCH);

@@ -1,4 +1,4 @@
-// Runs a command in a container over v5.channel.k8s.io or v4.channel.k8s.io: standard streams and
+// Runs a command in a container, or attaches to one, over v5.channel.k8s.io: standard streams and
 // the terminal of this process at one end.
 #pragma once
 

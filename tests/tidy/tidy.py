@@ -120,8 +120,9 @@ EXTRA_EDGES = {
     ("server/auth", "server/api/hooks.h"): "the interfaces that authentication implements",
     ("server/admission", "server/api/hooks.h"): "the interface that admission implements",
     ("server/controllers", "server/settings.h"): "Cidr, a plain value",
+    ("server/controllers", "server/scheduler/pod_info.h"): "node affinity and taints as the scheduler sees them",
 }
-HTTP_CONTRACTS = ("orch/net/http.h", "orch/net/tls.h")
+HTTP_CONTRACTS = ("orch/net/http.h", "orch/net/spdy.h", "orch/net/tls.h", "orch/net/websocket.h")
 
 
 def layer_of(path):

@@ -91,11 +91,12 @@ class Manager final : public PodManager {
     });
   }
   Result<std::string, Error> attach_url(const ContainerTarget& target,
-                                        ExecOptions options) override {
+                                        ExecOptions& options) override {
     corev1::Container spec;
     ORCH_TRY(auto found, body_->running_container(target, &spec));
     options.tty = spec.tty;
     options.stdin_open = options.stdin_open && spec.stdin;
+    options.stderr_open = options.stderr_open && !spec.tty;
     return wait_for<std::string>([&](Done<std::string> done) {
       body_->deps.runtime.attach(found.second.id, options, std::move(done));
     });

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "agent/serve/log_follower.h"
+#include "agent/serve/streaming.h"
 #include "orch/api/codec.h"
 #include "orch/base/log.h"
 #include "orch/base/metrics.h"
@@ -18,12 +19,6 @@ namespace {
 
 using net::HttpRequest;
 using net::HttpResponse;
-
-// What of the peer's answer to an upgrade is its own business and is not passed on.
-bool is_passed_on(std::string_view name) {
-  return !iequals(name, "Content-Length") && !iequals(name, "Transfer-Encoding") &&
-         !iequals(name, "Date");
-}
 
 void refuse(HttpResponse& response, int status, std::string text) {
   response.status = status;
@@ -69,8 +64,6 @@ class AgentServerImpl final : public AgentServer {
   void logs(const HttpRequest& request, const ContainerTarget& target, HttpResponse& response);
   void whole_log(const std::string& path, const LogOptions& options, HttpResponse& response);
   Result<LogOptions, std::string> log_options(const HttpRequest& request) const;
-  void stream(const HttpRequest& request, const Result<std::string, Error>& url,
-              HttpResponse& response);
 
   Env& env_;
   PodManager& pods_;
@@ -132,7 +125,9 @@ void AgentServerImpl::route(const HttpRequest& request, const std::vector<std::s
         ports.push_back(static_cast<int32_t>(*port));
       }
     }
-    return stream(request, pods_.port_forward_url(target, ports), response);
+    auto url = pods_.port_forward_url(target, ports);
+    if (!url) return refuse(response, url.error());
+    return stream_ports(request, *url, response);
   }
   if (path.size() < 4 || path.size() > 5) return refuse(response, 404, "404 page not found");
   target.container = path.back();
@@ -150,9 +145,15 @@ void AgentServerImpl::route(const HttpRequest& request, const std::vector<std::s
     if (options.command.empty()) {
       return refuse(response, 400, "you must specify at least 1 command for the container");
     }
-    return stream(request, pods_.exec_url(target, options), response);
+    auto url = pods_.exec_url(target, options);
+    if (!url) return refuse(response, url.error());
+    return stream_command(request, *url, options, response);
   }
-  if (verb == "attach") return stream(request, pods_.attach_url(target, options), response);
+  if (verb == "attach") {
+    auto url = pods_.attach_url(target, options);
+    if (!url) return refuse(response, url.error());
+    return stream_command(request, *url, options, response);
+  }
   refuse(response, 404, "404 page not found");
 }
 
@@ -228,34 +229,6 @@ void AgentServerImpl::whole_log(const std::string& path, const LogOptions& optio
     if (!formatter.feed({buffer, static_cast<size_t>(n)}, response.body)) break;
   }
   close(fd);
-}
-
-// The runtime's own streaming server speaks SPDY or WebSocket with the client; here bytes only
-// pass.
-void AgentServerImpl::stream(const HttpRequest& request, const Result<std::string, Error>& url,
-                             HttpResponse& response) {
-  if (!url) return refuse(response, url.error());
-  const size_t path_at = url->find('/', url->find("//") + 2);
-  auto client = net::HttpClient::create({.base_url = url->substr(0, path_at), .tls = nullptr});
-  net::Headers headers;
-  for (const auto& [name, value] : request.headers) {
-    if (is_passed_on(name) && !iequals(name, "Host") && !iequals(name, "Authorization")) {
-      headers.emplace(name, value);
-    }
-  }
-  auto upgraded = client->upgrade(request.method, url->substr(path_at), headers);
-  if (!upgraded) return refuse(response, 502, "container runtime: " + upgraded.error());
-  response.status = upgraded->answer.status;
-  for (const auto& [name, value] : upgraded->answer.headers) {
-    if (is_passed_on(name)) response.headers.emplace(name, value);
-  }
-  if (!upgraded->connection) {
-    response.body = std::move(upgraded->answer.body);
-    return;
-  }
-  std::shared_ptr<net::RawConnection> runtime = std::move(upgraded->connection);
-  response.upgrade(
-      [runtime](std::unique_ptr<net::RawConnection> peer) { net::pump(*peer, *runtime); });
 }
 
 }  // namespace

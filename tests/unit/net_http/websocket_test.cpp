@@ -1,10 +1,8 @@
-#include "ctl/websocket.h"
+#include "orch/net/websocket.h"
 
 #include <catch2/catch.hpp>
 
-#include "ctl/remote_command.h"
-
-using namespace orch::ctl;
+using namespace orch::net;
 
 namespace {
 
@@ -21,7 +19,7 @@ std::string server_frame(uint8_t first, std::string_view payload) {
 }
 
 bool refused(std::string bytes) {
-  FrameReader reader;
+  WebSocketReader reader(WebSocketRole::kClient);
   reader.feed(bytes);
   return !reader.next();
 }
@@ -30,9 +28,9 @@ bool refused(std::string bytes) {
 
 TEST_CASE("RFC 6455's own examples") {
   CHECK(websocket_accept("dGhlIHNhbXBsZSBub25jZQ==") == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-  CHECK(encode_frame(Opcode::kText, "Hello", 0x37fa213d) ==
+  CHECK(encode_websocket_frame(WebSocketOpcode::kText, "Hello", 0x37fa213d) ==
         std::string("\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58", 11));
-  FrameReader reader;
+  WebSocketReader reader(WebSocketRole::kClient);
   reader.feed("\x81\x05Hello");
   auto message = reader.next();
   REQUIRE(message);
@@ -41,13 +39,16 @@ TEST_CASE("RFC 6455's own examples") {
 }
 
 TEST_CASE("lengths take the shortest form") {
-  CHECK(encode_frame(Opcode::kBinary, std::string(125, 'x'), 0).size() == 2 + 4 + 125);
-  CHECK(encode_frame(Opcode::kBinary, std::string(126, 'x'), 0).size() == 4 + 4 + 126);
-  CHECK(encode_frame(Opcode::kBinary, std::string(65536, 'x'), 0).size() == 10 + 4 + 65536);
+  CHECK(encode_websocket_frame(WebSocketOpcode::kBinary, std::string(125, 'x'), 0).size() ==
+        2 + 4 + 125);
+  CHECK(encode_websocket_frame(WebSocketOpcode::kBinary, std::string(126, 'x'), 0).size() ==
+        4 + 4 + 126);
+  CHECK(encode_websocket_frame(WebSocketOpcode::kBinary, std::string(65536, 'x'), 0).size() ==
+        10 + 4 + 65536);
 }
 
 TEST_CASE("bytes may come one by one") {
-  FrameReader reader;
+  WebSocketReader reader(WebSocketRole::kClient);
   const std::string payload(300, 'y');
   const std::string frame = server_frame(0x82, payload);
   for (size_t i = 0; i + 1 < frame.size(); ++i) {
@@ -63,15 +64,15 @@ TEST_CASE("bytes may come one by one") {
 }
 
 TEST_CASE("fragments are joined, a ping between them comes first") {
-  FrameReader reader;
+  WebSocketReader reader(WebSocketRole::kClient);
   reader.feed(server_frame(0x02, "ab") + server_frame(0x89, "p") + server_frame(0x80, "cd"));
   auto ping = reader.next();
   REQUIRE((ping && *ping));
-  CHECK((*ping)->opcode == Opcode::kPing);
+  CHECK((*ping)->opcode == WebSocketOpcode::kPing);
   auto message = reader.next();
   REQUIRE((message && *message));
   CHECK((*message)->payload == "abcd");
-  CHECK((*message)->opcode == Opcode::kBinary);
+  CHECK((*message)->opcode == WebSocketOpcode::kBinary);
 }
 
 TEST_CASE("malformed frames end the connection") {
@@ -86,10 +87,10 @@ TEST_CASE("malformed frames end the connection") {
 }
 
 TEST_CASE("fragments cannot pile up without bound") {
-  FrameReader reader;
+  WebSocketReader reader(WebSocketRole::kClient);
   std::string frame = "\x02\x7F";
   frame += std::string("\0\0\0\0", 4);
-  const auto size = static_cast<uint32_t>(FrameReader::kMessageBytesMax);
+  const auto size = static_cast<uint32_t>(WebSocketReader::kMessageBytesMax);
   for (int shift = 24; shift >= 0; shift -= 8) frame += static_cast<char>(size >> shift);
   reader.feed(frame + std::string(size, 'x'));
   reader.feed(server_frame(0x80, "one more"));
@@ -97,12 +98,42 @@ TEST_CASE("fragments cannot pile up without bound") {
   CHECK_FALSE(message);
 }
 
-TEST_CASE("exit codes") {
-  CHECK(*exit_code_of(R"({"metadata":{},"status":"Success"})") == 0);
-  CHECK(*exit_code_of(R"({"status":"Failure","reason":"NonZeroExitCode","message":"m",
-      "details":{"causes":[{"reason":"ExitCode","message":"42"}]}})") == 42);
-  CHECK(exit_code_of(R"({"status":"Failure","message":"no such file"})").error().message ==
-        "error: no such file");
-  CHECK_FALSE(exit_code_of("not json"));
-  CHECK_FALSE(exit_code_of("[]"));
+TEST_CASE("a server reads masked frames only, and unmasks them") {
+  const std::string frame = encode_websocket_frame(WebSocketOpcode::kBinary, "Hello", 0x37fa213d);
+  WebSocketReader server(WebSocketRole::kServer);
+  server.feed(frame + encode_websocket_frame(WebSocketOpcode::kText, "again", 1));
+  auto first = server.next();
+  REQUIRE((first && *first));
+  CHECK((*first)->payload == "Hello");
+  auto second = server.next();
+  REQUIRE((second && *second));
+  CHECK((*second)->payload == "again");
+  CHECK((*second)->opcode == WebSocketOpcode::kText);
+  WebSocketReader strict(WebSocketRole::kServer);
+  strict.feed(encode_websocket_frame(WebSocketOpcode::kBinary, "Hello", std::nullopt));
+  CHECK_FALSE(strict.next());
+}
+
+TEST_CASE("the handshake") {
+  HttpRequest request;
+  request.method = "GET";
+  request.headers = {{"Connection", "keep-alive, Upgrade"},
+                     {"Upgrade", "WebSocket"},
+                     {"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="},
+                     {"Sec-WebSocket-Protocol", "v5.channel.k8s.io, v4.channel.k8s.io"},
+                     {"Sec-WebSocket-Protocol", "x"}};
+  CHECK(is_websocket_request(request.headers));
+  CHECK(websocket_protocols(request.headers) ==
+        std::vector<std::string>{"v5.channel.k8s.io", "v4.channel.k8s.io", "x"});
+  HttpResponse response;
+  CHECK_FALSE(accept_websocket(request, "x", response));  // no version
+  CHECK(response.status == 200);
+  request.headers.emplace("Sec-WebSocket-Version", "13");
+  REQUIRE(accept_websocket(request, "x", response));
+  CHECK(response.status == 101);
+  CHECK(header(response.headers, "Sec-WebSocket-Accept") == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+  CHECK(header(response.headers, "Sec-WebSocket-Protocol") == "x");
+  request.method = "POST";
+  HttpResponse refused;
+  CHECK_FALSE(accept_websocket(request, "", refused));
 }
