@@ -127,6 +127,7 @@ std::string check_path_segment(std::string_view name) {
 NameRule name_rule(const ResourceInfo& resource) {
   if (resource.group == "rbac.authorization.k8s.io") return check_path_segment;
   if (resource.group == "certificates.k8s.io") return check_path_segment;
+  if (resource.group == "apiregistration.k8s.io") return check_path_segment;
   if (resource.plural == "namespaces") return check_dns1123_label;
   if (resource.plural == "services") return check_dns1035_label;
   return check_dns1123_subdomain;

@@ -11,6 +11,7 @@
 #include "server/api/internals.h"
 #include "server/api/local_transport.h"
 #include "server/api/node_connector.h"
+#include "server/api/resource_traits.h"
 #include "server/api/subresources/subresources.h"
 #include "server/api/verbs/verbs.h"
 #include "server/registry/service_allocator.h"
@@ -49,6 +50,9 @@ Answer serve_verb(ApiServer& server, Call& call, const api::ResourceInfo& resour
   if (!has_verb(resource.verbs, verb) || !path_fits(call) ||
       (across && verb != "list" && verb != "watch")) {
     return Err(api::method_not_supported(resource.group_resource(), verb));
+  }
+  if (is_resource(resource, "", "componentstatuses")) {
+    return answer_component_status(server, call, resource, response);
   }
   if (!resource.stored) return answer_review(server, call, resource, response);
   if (verb == "get") return verb_get(server, call, resource, response);

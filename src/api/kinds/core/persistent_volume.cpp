@@ -65,7 +65,7 @@ void validate_volume(const Object& object, const Object* old_object, FieldErrors
   if (old_object == nullptr) return;
   const auto& old = static_cast<const PersistentVolume&>(*old_object);
   validate_source_unchanged(now, old, errors);
-  check_unchanged(now.spec.volumeMode == old.spec.volumeMode, "spec.volumeMode",
+  check_unchanged(now.spec.volumeMode == old.spec.volumeMode, "volumeMode",
                   quoted(now.spec.volumeMode.value_or("")), errors);
   if (!old.spec.nodeAffinity) return;
   if (!now.spec.nodeAffinity || !equal(*now.spec.nodeAffinity, *old.spec.nodeAffinity)) {

@@ -110,11 +110,15 @@ bool annotated_class(const PersistentVolumeClaim& claim) {
   return claim.metadata.annotations.count(kBetaStorageClass) != 0;
 }
 
+std::string annotated_class_of(const PersistentVolumeClaim& claim) {
+  return annotated_class(claim) ? claim.metadata.annotations.at(kBetaStorageClass) : std::string();
+}
+
 // Whether storageClassName went from the annotation, or from nothing, to the field.
 bool class_may_change(const PersistentVolumeClaim& now, const PersistentVolumeClaim& old) {
   if (old.spec.storageClassName || !now.spec.storageClassName) return false;
   if (!annotated_class(old)) return !annotated_class(now);
-  return old.metadata.annotations.at(kBetaStorageClass) == *now.spec.storageClassName;
+  return annotated_class_of(old) == *now.spec.storageClassName;
 }
 
 void validate_update(const PersistentVolumeClaim& now, const PersistentVolumeClaim& old,
@@ -122,7 +126,14 @@ void validate_update(const PersistentVolumeClaim& now, const PersistentVolumeCla
   PersistentVolumeClaimSpec after = now.spec, before = old.spec;
   // The controller binds by it; everything else would be a way round quota.
   if (before.volumeName.empty()) before.volumeName = after.volumeName;
-  if (class_may_change(now, old)) after.storageClassName = before.storageClassName;
+  const std::string before_class = annotated_class_of(old), after_class = annotated_class_of(now);
+  if (class_may_change(now, old)) {
+    after.storageClassName = before.storageClassName;
+  } else {
+    check_unchanged(before_class == after_class,
+                    std::string("metadata.annotations.") + kBetaStorageClass, quoted(after_class),
+                    errors);
+  }
   if (now.status.phase == "Bound" && !after.resources.requests.empty()) {
     after.resources.requests["storage"] = storage_of(before.resources.requests);
   }
@@ -138,7 +149,7 @@ void validate_update(const PersistentVolumeClaim& now, const PersistentVolumeCla
     errors.forbidden("spec.resources.requests.storage",
                      "field can not be less than status.capacity");
   }
-  check_unchanged(now.spec.volumeMode == old.spec.volumeMode, "spec.volumeMode",
+  check_unchanged(now.spec.volumeMode == old.spec.volumeMode, "volumeMode",
                   quoted(now.spec.volumeMode.value_or("")), errors);
 }
 
@@ -204,7 +215,7 @@ std::vector<Cell> row(const Object& object, WallTime now) {
           text(claim.spec.volumeName),
           text(capacity),
           text(modes),
-          text(annotated_class(claim) ? claim.metadata.annotations.at(kBetaStorageClass)
+          text(annotated_class(claim) ? annotated_class_of(claim)
                                       : claim.spec.storageClassName.value_or("")),
           text(claim.spec.volumeAttributesClassName.value_or("<unset>")),
           age_cell(object, now),

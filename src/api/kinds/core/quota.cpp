@@ -81,7 +81,7 @@ void validate_scope_selector(const ResourceQuotaSpec& spec, FieldErrors& errors)
     if (listed(kScopes, e.scopeName) && e.scopeName != "PriorityClass" && e.operator_ != "Exists") {
       errors.invalid(
           path + ".operator", quoted(e.operator_),
-          "must be 'Exist' when scope is any of ResourceQuotaScopeTerminating, "
+          "must be 'Exist' only operator when scope is any of ResourceQuotaScopeTerminating, "
           "ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, "
           "ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity");
     }

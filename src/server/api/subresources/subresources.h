@@ -28,6 +28,8 @@ SubresourceFn serve_status, serve_scale, serve_binding, serve_eviction, serve_ep
 SubresourceFn create_binding;
 // TokenReview, SubjectAccessReview and the like: resources that are only answered.
 SubresourceFn answer_review;
+// ComponentStatuses: answered too, but read.
+SubresourceFn answer_component_status;
 
 // {"kind":"Status",...,"status":"Success"}
 void answer_success(const Call& call, int status, net::HttpResponse& response);
