@@ -148,5 +148,72 @@ TEST_CASE("autoscalers: the status is not the client's, however it is given") {
   CHECK(reported.status.currentReplicas == 8);
 }
 
+TEST_CASE("autoscalers: rules") {
+  const std::string json = R"({"metadata":{"name":"web","namespace":"default"},"spec":{
+      "scaleTargetRef":{"kind":"Deployment","name":"web","apiVersion":"apps/v1"},"maxReplicas":9,
+      "behavior":{}}})";
+  const std::string metric = "spec.metrics[0]";
+  check_rules<V2>(
+      json,
+      {{"/spec/minReplicas",
+        "0",
+        {"spec.minReplicas: Invalid value: 0: must be greater than or equal to 1"}},
+       {"/spec/maxReplicas",
+        "0",
+        {"spec.maxReplicas: Invalid value: 0: must be greater than 0",
+         "spec.maxReplicas: Invalid value: 0: must be greater than or equal to `minReplicas`"}},
+       {"/spec/scaleTargetRef",
+        R"({"kind":"a/b","apiVersion":"a/b/c"})",
+        {"spec.scaleTargetRef.apiVersion: Invalid value: \"a/b/c\": unexpected GroupVersion "
+         "string: a/b/c",
+         "spec.scaleTargetRef.kind: Invalid value: \"a/b\": may not contain '/'",
+         "spec.scaleTargetRef.name: Required value"}},
+       {"/spec/metrics",
+        R"([{"type":"Resource"}])",
+        {metric + ".resource: Required value: must populate information for the given metric "
+                  "source"}},
+       {"/spec/metrics",
+        R"([{"type":"Odd","pods":{"metric":{"name":""},"target":{"type":"Odd"}}}])",
+        {metric + ".type: Unsupported value: \"Odd\": supported values: \"ContainerResource\", "
+                  "\"External\", \"Object\", \"Pods\", \"Resource\"",
+         metric + ".pods.metric.name: Required value: must specify a metric name",
+         metric + ".pods.target.type: Invalid value: \"Odd\": must be either Utilization, Value, "
+                  "or AverageValue",
+         metric + ".pods.target.averageValue: Required value: must specify a positive target "
+                  "averageValue"}},
+       {"/spec/metrics",
+        R"([{"type":"ContainerResource","containerResource":{"name":"cpu",
+          "target":{"type":"Utilization","averageUtilization":0,"averageValue":"1"}}}])",
+        {metric + ".containerResource.target.averageUtilization: Invalid value: 0: must be "
+                  "greater than 0",
+         metric + ".containerResource.target.averageValue: Forbidden: may not set both a target "
+                  "raw value and a target utilization",
+         metric + ".containerResource.container: Required value: must specify a container"}},
+       {"/spec/metrics",
+        R"([{"type":"External","external":{"metric":{"name":"q"},"target":
+          {"type":"Value"}},"resource":{"name":"cpu","target":{"type":"Utilization"}}}])",
+        {metric + ".external.target.averageValue: Required value: must set either a target value "
+                  "for metric or a per-pod target",
+         metric + ".resource: Forbidden: must populate the given metric source only"}},
+       {"/spec/behavior/scaleUp",
+        R"({"stabilizationWindowSeconds":3601,"selectPolicy":"x",
+          "policies":[{"type":"y","value":0,"periodSeconds":1801}]})",
+        {"spec.behavior.scaleUp.stabilizationWindowSeconds: Invalid value: 3601: must be less "
+         "than or equal to 3600",
+         "spec.behavior.scaleUp.selectPolicy: Unsupported value: \"x\": supported values: "
+         "\"Disabled\", \"Max\", \"Min\"",
+         "spec.behavior.scaleUp.policies[0].type: Unsupported value: \"y\": supported values: "
+         "\"Percent\", \"Pods\"",
+         "spec.behavior.scaleUp.policies[0].value: Invalid value: 0: must be greater than zero",
+         "spec.behavior.scaleUp.policies[0].periodSeconds: Invalid value: 1801: must be less than "
+         "or equal to 1800"}}});
+  check_rules<V1>(R"({"metadata":{"name":"web","namespace":"default"},"spec":{"maxReplicas":9,
+      "scaleTargetRef":{"kind":"Deployment","name":"web"}}})",
+                  {{"/spec/targetCPUUtilizationPercentage",
+                    "0",
+                    {"spec.metrics[0].resource.target.averageUtilization: Invalid value: 0: must "
+                     "be greater than 0"}}});
+}
+
 }  // namespace
 }  // namespace orch::api::test

@@ -191,6 +191,12 @@ ResourceInfo autoscalers_v2_resource() {
   };
   info.prepare = prepare<v2::HorizontalPodAutoscaler>;
   info.prepare_status = prepare_status;
+  info.validate = [](const Object& now, const Object*, FieldErrors& errors) {
+    validate_autoscaler(now, errors);
+  };
+  info.validate_status = [](const Object& now, const Object&, FieldErrors& errors) {
+    validate_autoscaler_status(now, errors);
+  };
   info.row = row;
   return info;
 }
@@ -200,6 +206,12 @@ ResourceInfo autoscalers_v1_resource() {
   info.set_defaults = defaults_v1;
   info.prepare = prepare_v1;
   info.prepare_status = prepare_status_v1;
+  info.validate = [](const Object& now, const Object*, FieldErrors& errors) {
+    validate_autoscaler(*autoscaler_to_v2(now), errors);
+  };
+  info.validate_status = [](const Object& now, const Object&, FieldErrors& errors) {
+    validate_autoscaler_status(*autoscaler_to_v2(now), errors);
+  };
   info.row = [](const Object& object, WallTime now) { return row(*autoscaler_to_v2(object), now); };
   return info;
 }

@@ -16,6 +16,7 @@ std::unique_ptr<Object> autoscaler_to_v1(const Object& v2);
 std::unique_ptr<Object> autoscaler_to_v2(const Object& v1);
 
 void default_autoscaler(autoscalingv2::HorizontalPodAutoscaler& autoscaler);
-void validate_autoscaler(const Object& now_v2, const Object* old_v2, FieldErrors& errors);
+void validate_autoscaler(const Object& v2, FieldErrors& errors);
+void validate_autoscaler_status(const Object& v2, FieldErrors& errors);
 
 }  // namespace orch::api

@@ -20,6 +20,11 @@ void default_job_template(batchv1::JobSpec& spec) {
   }
 }
 
+bool job_has_condition(const batchv1::Job& job, std::string_view type) {
+  return std::any_of(job.status.conditions.begin(), job.status.conditions.end(),
+                     [&](const auto& c) { return c.type == type && c.status == "True"; });
+}
+
 namespace {
 
 using batchv1::Job;
@@ -62,17 +67,12 @@ void prepare_job_status(Object& object, const Object& old) {
   static_cast<Job&>(object).spec = static_cast<const Job&>(old).spec;
 }
 
-bool has_condition(const Job& job, std::string_view type) {
-  return std::any_of(job.status.conditions.begin(), job.status.conditions.end(),
-                     [&](const auto& c) { return c.type == type && c.status == "True"; });
-}
-
 std::string job_status_text(const Job& job) {
-  if (has_condition(job, "Complete")) return "Complete";
-  if (has_condition(job, "Failed")) return "Failed";
+  if (job_has_condition(job, "Complete")) return "Complete";
+  if (job_has_condition(job, "Failed")) return "Failed";
   if (job.metadata.deletionTimestamp) return "Terminating";
   for (const char* type : {"Suspended", "FailureTarget", "SuccessCriteriaMet"}) {
-    if (has_condition(job, type)) return type;
+    if (job_has_condition(job, type)) return type;
   }
   return "Running";
 }
@@ -111,6 +111,8 @@ ResourceInfo jobs_resource() {
   info.set_defaults = job_defaults;
   info.prepare = prepare_job;
   info.prepare_status = prepare_job_status;
+  info.validate = validate_job;
+  info.validate_status = validate_job_status;
   info.selectable_fields = {"status.successful"};
   info.field_value = [](const Object& object, std::string_view) {
     return std::to_string(static_cast<const Job&>(object).status.succeeded);

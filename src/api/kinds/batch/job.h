@@ -16,5 +16,12 @@ inline constexpr const char* kLegacyControllerUidLabel = "controller-uid";
 
 // Defaults that a Job's spec has inside a CronJob too.
 void default_job_template(batchv1::JobSpec& spec);
+// And its rules; a Job's selector is not part of it.
+void validate_job_template(const batchv1::JobSpec& spec, const std::string& path,
+                           FieldErrors& errors);
+// Whether a condition of this type is True.
+bool job_has_condition(const batchv1::Job& job, std::string_view type);
+void validate_job(const Object& now, const Object* old, FieldErrors& errors);
+void validate_job_status(const Object& now, const Object& old, FieldErrors& errors);
 
 }  // namespace orch::api
