@@ -1,7 +1,7 @@
 // NodeVolumeLimits: no more volumes of a CSI driver on a node than its CSINode says it can attach.
 #include "orch/api/volume_binding.h"
 #include "server/scheduler/plugins/plugins.h"
-#include "server/scheduler/plugins/volume_claims.h"
+#include "server/scheduler/volume_claims.h"
 
 namespace orch::server::scheduler::plugins {
 namespace {

@@ -9,7 +9,7 @@
 #include "orch/api/error.h"
 #include "orch/api/volume_binding.h"
 #include "server/scheduler/plugins/plugins.h"
-#include "server/scheduler/plugins/volume_claims.h"
+#include "server/scheduler/volume_claims.h"
 
 namespace orch::server::scheduler::plugins {
 namespace {

@@ -1,4 +1,4 @@
-#include "server/scheduler/plugins/volume_claims.h"
+#include "server/scheduler/volume_claims.h"
 
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 #include "orch/api/error.h"
 #include "orch/api/volume_binding.h"
 
-namespace orch::server::scheduler::plugins {
+namespace orch::server::scheduler {
 
 using namespace api;
 
@@ -58,4 +58,4 @@ bool has_claims(const PodInfo& pod) {
   });
 }
 
-}  // namespace orch::server::scheduler::plugins
+}  // namespace orch::server::scheduler
