@@ -49,6 +49,7 @@ Outcome<std::unique_ptr<ApiClient>> ApiClient::create(const Connection& connecti
 net::Headers ApiClient::headers(const std::string& accept) const {
   net::Headers out{{"Accept", accept}, {"User-Agent", "orch-ctl/v1.32 (linux/amd64) kubectl"}};
   if (!connection_.token.empty()) out.emplace("Authorization", "Bearer " + connection_.token);
+  for (const auto& [name, value] : connection_.headers) out.emplace(name, value);
   return out;
 }
 

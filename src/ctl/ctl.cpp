@@ -30,7 +30,16 @@ std::vector<Flag> global_flags() {
            "/etc/orch/orch.yaml)"},
           {"namespace", 'n', Kind::kText, "", "the namespace to work in"},
           {"context", 0, Kind::kText, "", "the kubeconfig's context to use"},
+          {"cluster", 0, Kind::kText, "", "the kubeconfig's cluster to use"},
+          {"user", 0, Kind::kText, "", "the kubeconfig's user to use"},
           {"server", 's', Kind::kText, "", "the API server, https://HOST:PORT"},
+          {"certificate-authority", 0, Kind::kText, "", "file with the server's CA"},
+          {"client-certificate", 0, Kind::kText, "", "file with the client's certificate"},
+          {"client-key", 0, Kind::kText, "", "file with the client's key"},
+          {"tls-server-name", 0, Kind::kText, "", "the name to expect in its certificate"},
+          {"as", 0, Kind::kText, "", "the user to act as"},
+          {"as-group", 0, Kind::kList, "", "the groups to act as"},
+          {"as-uid", 0, Kind::kText, "", "the uid to act as"},
           {"token", 0, Kind::kText, "", "a bearer token for the API server"},
           {"insecure-skip-tls-verify", 0, Kind::kBool, "false",
            "do not check the server's certificate"},
@@ -84,6 +93,7 @@ size_t find_verb(const std::vector<std::string>& args) {
 
 Outcome<int> run_verb(const Verb& verb, const std::vector<std::string>& args,
                       const std::string& program) {
+  // A verb's own flag hides the global one of its name: --user of `create rolebinding`.
   ORCH_TRY(Flags flags, Flags::parse(verb.flags + global_flags(), args,
                                      fmt::format("{} {}", program, verb.name)));
   if (flags.on("help")) {
@@ -91,6 +101,11 @@ Outcome<int> run_verb(const Verb& verb, const std::vector<std::string>& args,
     return 0;
   }
   Session session(std::move(flags), program);
+  for (const Flag& flag : verb.flags) {
+    for (std::string_view hidden : {"cluster", "user"}) {
+      if (flag.name == hidden) session.own_flags.push_back(hidden);
+    }
+  }
   return verb.run(session);
 }
 

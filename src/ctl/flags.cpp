@@ -122,6 +122,14 @@ std::vector<std::string> Flags::list(std::string_view name) const {
   return it == values_.end() ? std::vector<std::string>{} : it->second;
 }
 
+std::vector<std::string> Flags::comma_list(std::string_view name) const {
+  std::vector<std::string> out;
+  for (const std::string& given : list(name)) {
+    for (std::string& part : split(given, ',')) out.push_back(std::move(part));
+  }
+  return out;
+}
+
 Outcome<int64_t> Flags::number(std::string_view name) const {
   const std::string value = text(name);
   if (auto number = parse_int(value)) return *number;

@@ -31,8 +31,10 @@ class Flags {
   std::string text(std::string_view name) const;  // the last one given, or the default
   bool on(std::string_view name) const;
   bool given(std::string_view name) const;
+  bool has(std::string_view name) const { return find(name) != nullptr; }  // does the verb know it?
   // kList: every value given, in order; not split at commas.
   std::vector<std::string> list(std::string_view name) const;
+  std::vector<std::string> comma_list(std::string_view name) const;  // the same, split
   // Error: `invalid argument "x" for "--tail" flag: ...`.
   Outcome<int64_t> number(std::string_view name) const;
   // "1m30s", "5s", "0", "-1s" in milliseconds.

@@ -113,7 +113,9 @@ Outcome<Connection> connection_of(const JsonValue& config, const std::string& fo
                          : fmt::format("context \"{}\" does not exist", context_name)));
   }
   if (const std::string ns = context.get("namespace").text(); !ns.empty()) out.namespace_ = ns;
-  if (const std::string name = context.get("cluster").text(); !name.empty()) {
+  const std::string cluster_name =
+      overrides.cluster.empty() ? context.get("cluster").text() : overrides.cluster;
+  if (const std::string& name = cluster_name; !name.empty()) {
     const JsonValue cluster = named(config.get("clusters"), name, "cluster", found);
     if (!found) return Err(error(fmt::format("cluster \"{}\" does not exist", name)));
     out.server = cluster.get("server").text();
@@ -123,7 +125,9 @@ Outcome<Connection> connection_of(const JsonValue& config, const std::string& fo
       ORCH_TRY(out.ca_pem, pem_of(cluster, "certificate-authority", folder));
     }
   }
-  if (const std::string name = context.get("user").text(); !name.empty()) {
+  const std::string user_name =
+      overrides.user.empty() ? context.get("user").text() : overrides.user;
+  if (const std::string& name = user_name; !name.empty()) {
     const JsonValue user = named(config.get("users"), name, "user", found);
     if (!found) return Err(error(fmt::format("user \"{}\" does not exist", name)));
     ORCH_CHECK(read_user(user, folder, out));
@@ -134,6 +138,15 @@ Outcome<Connection> connection_of(const JsonValue& config, const std::string& fo
     out.certificate_pem = out.key_pem = "";  // else the certificate would decide who it is
   }
   if (overrides.insecure) out.insecure = true;
+  if (!overrides.server_name.empty()) out.server_name = overrides.server_name;
+  for (const auto& [path, to] : {std::pair{&overrides.ca_file, &out.ca_pem},
+                                 {&overrides.certificate_file, &out.certificate_pem},
+                                 {&overrides.key_file, &out.key_pem}}) {
+    if (path->empty()) continue;
+    auto content = read_file(*path);
+    if (!content) return Err(error(content.error()));
+    *to = std::move(*content);
+  }
   if (out.server.empty()) out.server = "http://localhost:8080";  // kubectl's default
   if (out.server.find("://") == std::string::npos) out.server = "https://" + out.server;
   return out;

@@ -3,6 +3,8 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "ctl/failure.h"
 #include "orch/api/json_value.h"
@@ -14,12 +16,15 @@ struct Connection {
   std::string ca_pem, certificate_pem, key_pem, token, server_name;
   bool insecure = false;
   std::string namespace_ = "default";
+  std::vector<std::pair<std::string, std::string>> headers = {};  // sent with every request
 };
 
 // Flags that win over the file; "" = not given.
 struct ConnectionOverrides {
   std::string context, server, token;
   bool insecure = false;
+  std::string cluster = "", user = "", server_name = "";
+  std::string ca_file = "", certificate_file = "", key_file = "";
 };
 
 // $KUBECONFIG (the first existing of its list), ~/.kube/config, /etc/orch/orch.yaml; "" = none is

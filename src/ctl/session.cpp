@@ -20,12 +20,31 @@ Outcome<Connection> Session::connection() {
     ORCH_TRY(config, load_kubeconfig(path));
   }
   const size_t slash = path.rfind('/');
-  const ConnectionOverrides overrides{flags.text("context"), flags.text("server"),
-                                      flags.text("token"), flags.on("insecure-skip-tls-verify")};
+  auto text = [&](std::string_view name) {
+    const bool own = std::find(own_flags.begin(), own_flags.end(), name) != own_flags.end();
+    return own ? std::string() : flags.text(name);
+  };
+  const ConnectionOverrides overrides{flags.text("context"),
+                                      flags.text("server"),
+                                      flags.text("token"),
+                                      flags.on("insecure-skip-tls-verify"),
+                                      text("cluster"),
+                                      text("user"),
+                                      flags.text("tls-server-name"),
+                                      flags.text("certificate-authority"),
+                                      flags.text("client-certificate"),
+                                      flags.text("client-key")};
   ORCH_TRY(
       connection_,
       connection_of(config, slash == std::string::npos ? "." : path.substr(0, slash), overrides));
   if (flags.given("namespace")) connection_->namespace_ = flags.text("namespace");
+  for (const auto& [flag, header] : {std::pair{"as", "Impersonate-User"},
+                                     {"as-uid", "Impersonate-Uid"},
+                                     {"as-group", "Impersonate-Group"}}) {
+    for (const std::string& value : flags.list(flag)) {
+      connection_->headers.emplace_back(header, value);
+    }
+  }
   return *connection_;
 }
 

@@ -56,6 +56,8 @@ class Session {
 
   Flags flags;
   std::string program;  // "orch ctl"
+  // Global flags that the verb takes for itself.
+  std::vector<std::string_view> own_flags = {};
 
  private:
   Outcome<std::vector<Target>> list_targets(const Resource& resource, const std::string& ns);

@@ -1,13 +1,8 @@
-// create: from files, or namespaces, deployments, configmaps, secrets and tokens from flags.
+// create: from files, from flags (generate/), and tokens of service accounts.
 #include <fmt/format.h>
 
-#include <filesystem>
-#include <map>
-
+#include "ctl/generate/generate.h"
 #include "ctl/merge.h"
-#include "ctl/printers/output.h"
-#include "ctl/session.h"
-#include "orch/base/file.h"
 #include "orch/base/strings.h"
 
 namespace orch::ctl {
@@ -15,176 +10,27 @@ namespace {
 
 using api::JsonValue;
 
-Outcome<Unit> create_one(Session& session, const Target& target, const Output& output,
-                         DryRun dry_run) {
-  JsonValue object =
-      session.flags.on("save-config") ? with_last_applied(target.object) : target.object;
-  if (dry_run != DryRun::kClient) {
-    ORCH_TRY(ApiClient * client, session.api());
-    Call call;
-    call.method = "POST";
-    call.target = target.resource->path(target.namespace_) +
-                  query_text({{"dryRun", dry_run == DryRun::kServer ? "All" : ""},
-                              {"fieldManager", "kubectl-create"},
-                              {"fieldValidation", validation_of(session.flags)}});
-    call.body = object.dump();
-    if (!target.source.empty()) {
-      call.doing = fmt::format("error when creating \"{}\"", target.source);
-    }
-    auto created = client->json(call);
-    const std::string kind = to_lower(target.resource->kind);
-    if (!created && target.source.empty() && kind != "namespace" &&
-        created.error().reason == "AlreadyExists") {
-      // kubectl's wording for generated objects.
-      Failure failure = created.error();
-      constexpr std::string_view kPrefix = "Error from server (AlreadyExists): ";
-      failure.message =
-          fmt::format("error: failed to create {}{} {}", kind, kind == "secret" ? "" : ":",
-                      failure.message.substr(kPrefix.size()));
-      return Err(std::move(failure));
-    }
-    if (!created) return Err(created.error());
-    object = std::move(*created);
-  }
-  Target shown = target;
-  shown.name = object.at("metadata.name").text();  // generateName
-  output.print_done(shown, fmt::format("created{}", dry_run_suffix(dry_run)), object);
-  return Unit{};
-}
-
-JsonValue new_object(std::string_view api_version, std::string_view kind, const std::string& name) {
-  JsonValue out = JsonValue::object();
-  out.set("apiVersion", api_version);
-  out.set("kind", kind);
-  out.set_at("metadata.name", name);
-  return out;
-}
-
-Outcome<JsonValue> deployment(const Session& session, const std::string& name) {
-  const Flags& flags = session.flags;
-  const auto images = flags.list("image");
-  if (images.empty()) return Err(error("required flag(s) \"image\" not set"));
-  ORCH_TRY(const int64_t replicas, flags.number("replicas"));
-  JsonValue labels = JsonValue::object();
-  labels.set("app", name);
-  JsonValue containers = JsonValue::array();
-  for (const std::string& listed : images) {
-    for (const std::string& image : split(listed, ',')) {
-      // "registry/team/nginx:1.2" -> "nginx"
-      std::string base = image.substr(image.rfind('/') + 1);
-      base = base.substr(0, base.find_first_of(":@"));
-      JsonValue container = JsonValue::object();
-      container.set("name", base);
-      container.set("image", image);
-      containers.push_back(std::move(container));
-    }
-  }
-  const auto containers_now = containers.items();
-  if (flags.given("port") || (flags.dash_at() && flags.args().size() > *flags.dash_at())) {
-    JsonValue first = containers_now[0];
-    if (flags.given("port")) {
-      ORCH_TRY(const int64_t port, flags.number("port"));
-      JsonValue ports = JsonValue::array(), one = JsonValue::object();
-      one.set("containerPort", port);
-      ports.push_back(std::move(one));
-      first.set("ports", std::move(ports));
-    }
-    if (flags.dash_at() && flags.args().size() > *flags.dash_at()) {
-      JsonValue command = JsonValue::array();
-      for (size_t i = *flags.dash_at(); i < flags.args().size(); ++i) {
-        command.push_back(flags.args()[i]);
-      }
-      first.set("command", std::move(command));
-    }
-    containers = JsonValue::array();
-    containers.push_back(std::move(first));
-    for (size_t i = 1; i < containers_now.size(); ++i) containers.push_back(containers_now[i]);
-  }
-  JsonValue out = new_object("apps/v1", "Deployment", name);
-  out.set_at("metadata.labels", labels);
-  out.set_at("spec.replicas", replicas);
-  out.set_at("spec.selector.matchLabels", labels);
-  out.set_at("spec.template.metadata.labels", labels);
-  out.set_at("spec.template.spec.containers", std::move(containers));
-  return out;
-}
-
-// key -> bytes of --from-literal=KEY=VALUE and --from-file=[KEY=]PATH (a directory: its files).
-Outcome<std::map<std::string, std::string>> data_of(const Flags& flags) {
-  namespace fs = std::filesystem;
-  std::map<std::string, std::string> out;
-  auto add = [&](const std::string& key, std::string value) -> Outcome<Unit> {
-    if (out.emplace(key, std::move(value)).second) return Unit{};
-    return Err(
-        error(fmt::format("cannot add key \"{}\", another key by that name already exists", key)));
-  };
-  for (const std::string& literal : flags.list("from-literal")) {
-    const size_t equals = literal.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      return Err(error(fmt::format("invalid literal source {}, expected key=value", literal)));
-    }
-    ORCH_CHECK(add(literal.substr(0, equals), literal.substr(equals + 1)));
-  }
-  auto add_file = [&](const std::string& key, const std::string& path) -> Outcome<Unit> {
-    auto content = read_file(path);
-    if (!content) return Err(error(content.error()));
-    return add(key, std::move(*content));
-  };
-  for (const std::string& source : flags.list("from-file")) {
-    const size_t equals = source.find('=');
-    const std::string path = equals == std::string::npos ? source : source.substr(equals + 1);
-    std::error_code failed;
-    if (equals == std::string::npos && fs::is_directory(path, failed)) {
-      for (const auto& entry : fs::directory_iterator(path, failed)) {
-        if (!entry.is_regular_file(failed)) continue;
-        ORCH_CHECK(add_file(entry.path().filename().string(), entry.path().string()));
-      }
-      continue;
-    }
-    const std::string key =
-        equals == std::string::npos ? fs::path(path).filename().string() : source.substr(0, equals);
-    ORCH_CHECK(add_file(key, path));
-  }
-  return out;
-}
-
-bool is_utf8(const std::string& text) {
-  const auto parsed = JsonValue::parse(JsonValue(text).dump());
-  return parsed && parsed->text() == text;
-}
-
-Outcome<JsonValue> config_map(const Session& session, const std::string& name) {
-  ORCH_TRY(const auto data, data_of(session.flags));
-  JsonValue out = new_object("v1", "ConfigMap", name);
-  for (const auto& [key, bytes] : data) {
-    const bool plain = is_utf8(bytes);
-    JsonValue map = out.get(plain ? "data" : "binaryData");
-    map.set(key, plain ? bytes : base64_encode(bytes));
-    out.set(plain ? "data" : "binaryData", std::move(map));
-  }
-  return out;
-}
-
-Outcome<JsonValue> secret(const Session& session, const std::string& name) {
-  ORCH_TRY(const auto data, data_of(session.flags));
-  JsonValue out = new_object("v1", "Secret", name), map = JsonValue::object();
-  for (const auto& [key, bytes] : data) map.set(key, base64_encode(bytes));
-  out.set("type", session.flags.given("type") ? session.flags.text("type") : "Opaque");
-  out.set("data", std::move(map));
-  return out;
-}
-
-Outcome<int> create_token(Session& session, const std::string& name) {
+Outcome<int> create_token(Session& session, const std::vector<std::string>& args) {
+  ORCH_TRY(const std::string name, one_name(session, "create token", args));
   ORCH_TRY(const std::string ns, session.namespace_());
   ORCH_TRY(ApiClient * client, session.api());
-  JsonValue request = JsonValue::object(), audiences = JsonValue::array();
+  const Flags& flags = session.flags;
+  JsonValue request = JsonValue::object();
   request.set("apiVersion", "authentication.k8s.io/v1");
   request.set("kind", "TokenRequest");
-  for (const std::string& audience : session.flags.list("audience")) audiences.push_back(audience);
-  request.set_at("spec.audiences", std::move(audiences));
-  if (session.flags.given("duration")) {
-    ORCH_TRY(const int64_t millis, session.flags.millis("duration"));
+  request.set_at("spec.audiences", list_of(flags.list("audience")));
+  if (flags.given("duration")) {
+    ORCH_TRY(const int64_t millis, flags.millis("duration"));
     request.set_at("spec.expirationSeconds", millis / 1000);
+  }
+  if (flags.given("bound-object-kind")) {
+    const std::string kind = flags.text("bound-object-kind");
+    request.set_at("spec.boundObjectRef.kind", kind);
+    request.set_at("spec.boundObjectRef.apiVersion", "v1");
+    request.set_at("spec.boundObjectRef.name", flags.text("bound-object-name"));
+    if (flags.given("bound-object-uid")) {
+      request.set_at("spec.boundObjectRef.uid", flags.text("bound-object-uid"));
+    }
   }
   Call call;
   call.method = "POST";
@@ -202,50 +48,138 @@ Outcome<int> create_token(Session& session, const std::string& name) {
   return 0;
 }
 
-// What `create WHAT NAME` means.
-Outcome<JsonValue> generated(Session& session, std::vector<std::string>& args) {
-  std::string what = args[0];
-  size_t name_at = 1;
-  if (what == "secret") {
-    if (args.size() < 2 || args[1] != "generic") {
-      return Err(error("must specify secret type: generic"));
+Outcome<Unit> create_one(const Writer& writer, Target target, std::string_view failing) {
+  if (writer.session.flags.on("save-config")) target.object = with_last_applied(target.object);
+  auto created = writer.create(target);
+  if (!created && !failing.empty()) {
+    Failure failure = created.error();
+    const size_t at = failure.message.find("): ");
+    failure.message = fmt::format("error: {}{}", failing,
+                                  at == std::string::npos ? failure.message
+                                                          : failure.message.substr(at + 3));
+    return Err(std::move(failure));
+  }
+  if (!created) return Err(created.error());
+  target.name = created->at("metadata.name").text();  // generateName
+  writer.print(target, "created", *created);
+  return Unit{};
+}
+
+// `create WHAT NAME`: WHAT may be two words. nullptr if it is unknown.
+const Generated* find_generated(std::vector<std::string>& args) {
+  for (const Generated& kind : generated_kinds()) {
+    const auto words = split(kind.words, ' ');
+    const bool first = args[0] == words[0] || (!kind.alias.empty() && args[0] == kind.alias) ||
+                       (words.size() == 2 && args[0] == "svc" && words[0] == "service");
+    if (!first || (words.size() == 2 && (args.size() < 2 || args[1] != words[1]))) continue;
+    args.erase(args.begin(), args.begin() + static_cast<long>(words.size()));
+    return &kind;
+  }
+  return nullptr;
+}
+
+Outcome<int> create_generated(Session& session, std::vector<std::string> args) {
+  if (session.flags.dash_at()) args.resize(*session.flags.dash_at());
+  const Generated* kind = args.empty() ? nullptr : find_generated(args);
+  if (kind == nullptr) {
+    const bool group = !args.empty() && (args[0] == "secret" || args[0] == "service");
+    if (group) {
+      return Err(usage_error(session, "create " + args[0],
+                             args.size() > 1 ? fmt::format("unknown command \"{}\"", args[1])
+                                             : "a type is required"));
     }
-    name_at = 2;
+    return Err(usage_error(session, "create", fmt::format("Unexpected args: [{}]", join(args, " "))));
   }
-  if (args.size() <= name_at) {
-    return Err(
-        error(fmt::format("exactly one NAME is required, got 0\nSee '{} create {} -h' for "
-                          "help and examples",
-                          session.program, what)));
+  if (kind->words == "deployment" || kind->words == "cronjob") {
+    ORCH_CHECK(need_flag(session.flags, "image"));
   }
-  const std::string name = args[name_at];
-  if (what == "namespace" || what == "ns") return new_object("v1", "Namespace", name);
-  if (what == "deployment" || what == "deploy" || what == "dep") return deployment(session, name);
-  if (what == "configmap" || what == "cm") return config_map(session, name);
-  if (what == "secret") return secret(session, name);
-  if (what == "serviceaccount" || what == "sa") return new_object("v1", "ServiceAccount", name);
-  return Err(error(fmt::format("unknown command \"{}\" for \"{} create\"", what, session.program)));
+  ORCH_TRY(const std::string name, one_name(session, fmt::format("create {}", kind->words), args));
+  ORCH_TRY(JsonValue object, kind->make(session, name));
+  ORCH_TRY(const Writer writer, Writer::of(session, "kubectl-create"));
+  ORCH_TRY(Target target, session.target_of({std::move(object), ""}));
+  if (!session.flags.given("namespace")) {  // only then does kubectl write it into the object
+    JsonValue metadata = target.object.get("metadata");
+    metadata.erase("namespace");
+    target.object.set("metadata", std::move(metadata));
+  }
+  ORCH_CHECK(create_one(writer, std::move(target), kind->failing));
+  return 0;
 }
 
 Outcome<int> run(Session& session) {
-  std::vector<std::string> args = session.flags.args();
-  ORCH_TRY(const Output output, Output::of(session.flags));
-  ORCH_TRY(const DryRun dry_run, dry_run_of(session.flags));
-  std::vector<Target> targets;
-  if (session.flags.given("filename")) {
-    ORCH_TRY(targets, session.targets(args));
-  } else if (args.empty()) {
-    return Err(error("must specify one of -f and -k"));
-  } else if (args[0] == "token") {
-    if (args.size() != 2) return Err(error("exactly one NAME is required"));
-    return create_token(session, args[1]);
-  } else {
-    ORCH_TRY(JsonValue object, generated(session, args));
-    ORCH_TRY(Target target, session.target_of({std::move(object), ""}));
-    targets.push_back(std::move(target));
+  const auto& args = session.flags.args();
+  if (session.flags.given("raw")) {
+    ORCH_TRY(const auto targets, session.targets({}));
+    ORCH_TRY(ApiClient * client, session.api());
+    Call call;
+    call.method = "POST";
+    call.target = session.flags.text("raw");
+    call.body = targets.empty() ? "" : targets[0].object.dump();
+    ORCH_TRY(const std::string body, client->call(call));
+    fmt::print("{}", body);
+    return 0;
   }
-  return for_each_target(
-      targets, [&](const Target& target) { return create_one(session, target, output, dry_run); });
+  if (session.flags.given("filename")) {
+    ORCH_TRY(const auto targets, session.targets(args));
+    ORCH_TRY(const Writer writer, Writer::of(session, "kubectl-create"));
+    return for_each_target(
+        targets, [&](const Target& target) { return create_one(writer, target, ""); });
+  }
+  if (args.empty()) return Err(error("must specify one of -f and -k"));
+  if (args[0] == "token") return create_token(session, {args.begin() + 1, args.end()});
+  return create_generated(session, args);
+}
+
+std::vector<Flag> generator_flags() {
+  using Kind = Flag::Kind;
+  return {{"image", 0, Kind::kList, "", "deployment, job, cronjob: images of the containers"},
+          {"replicas", 'r', Kind::kText, "", "deployment: number of pods (default 1)"},
+          {"port", 0, Kind::kText, "", "deployment: the first container's port"},
+          {"from", 0, Kind::kText, "", "job: run cronjob/NAME now"},
+          {"schedule", 0, Kind::kText, "", "cronjob: when, in cron's form"},
+          {"restart", 0, Kind::kText, "", "cronjob: OnFailure or Never"},
+          {"from-literal", 0, Kind::kList, "", "configmap, secret: KEY=VALUE"},
+          {"from-file", 0, Kind::kList, "", "configmap, secret: [KEY=]FILE or a directory"},
+          {"from-env-file", 0, Kind::kList, "", "configmap, secret: a file of KEY=VALUE lines"},
+          {"type", 0, Kind::kText, "", "secret generic: its type"},
+          {"cert", 0, Kind::kText, "", "secret tls: file with the certificate"},
+          {"key", 0, Kind::kText, "", "secret tls: file with the private key"},
+          {"docker-server", 0, Kind::kText, "", "secret docker-registry: the registry"},
+          {"docker-username", 0, Kind::kText, "", "secret docker-registry: user"},
+          {"docker-password", 0, Kind::kText, "", "secret docker-registry: password"},
+          {"docker-email", 0, Kind::kText, "", "secret docker-registry: e-mail address"},
+          {"verb", 0, Kind::kList, "", "role, clusterrole: allowed verbs"},
+          {"resource", 0, Kind::kList, "", "role, clusterrole: TYPE[.GROUP][/SUBRESOURCE]"},
+          {"resource-name", 0, Kind::kList, "", "role, clusterrole: only these objects"},
+          {"non-resource-url", 0, Kind::kList, "", "clusterrole: paths"},
+          {"aggregation-rule", 0, Kind::kList, "", "clusterrole: labels of roles to take in"},
+          {"role", 0, Kind::kText, "", "rolebinding: the Role"},
+          {"clusterrole", 0, Kind::kText, "", "bindings: the ClusterRole"},
+          {"user", 0, Kind::kList, "", "bindings: users"},
+          {"group", 0, Kind::kList, "", "bindings: groups"},
+          {"serviceaccount", 0, Kind::kList, "", "bindings: NAMESPACE:NAME"},
+          {"tcp", 0, Kind::kList, "", "service: PORT[:TARGETPORT]"},
+          {"clusterip", 0, Kind::kText, "", "service clusterip: the address, or None"},
+          {"node-port", 0, Kind::kText, "", "service nodeport: the port at every node"},
+          {"external-name", 0, Kind::kText, "", "service externalname: the name"},
+          {"rule", 0, Kind::kList, "", "ingress: HOST/PATH=SVC:PORT[,tls[=SECRET]]"},
+          {"class", 0, Kind::kText, "", "ingress: its class"},
+          {"default-backend", 0, Kind::kText, "", "ingress: SVC:PORT for all the rest"},
+          {"annotation", 0, Kind::kList, "", "ingress: KEY=VALUE"},
+          {"hard", 0, Kind::kList, "", "quota: RESOURCE=QUANTITY"},
+          {"scopes", 0, Kind::kList, "", "quota: its scopes"},
+          {"selector", 0, Kind::kText, "", "poddisruptionbudget: labels of the pods"},
+          {"min-available", 0, Kind::kText, "", "poddisruptionbudget: number or percentage"},
+          {"max-unavailable", 0, Kind::kText, "", "poddisruptionbudget: number or percentage"},
+          {"value", 0, Kind::kText, "", "priorityclass: the priority"},
+          {"global-default", 0, Kind::kBool, "false", "priorityclass: for pods without one"},
+          {"description", 0, Kind::kText, "", "priorityclass: what it is for"},
+          {"preemption-policy", 0, Kind::kText, "", "priorityclass: PreemptLowerPriority or Never"},
+          {"duration", 0, Kind::kText, "", "token: how long it is good for"},
+          {"audience", 0, Kind::kList, "", "token: who accepts it"},
+          {"bound-object-kind", 0, Kind::kText, "", "token: Pod, Secret or Node it dies with"},
+          {"bound-object-name", 0, Kind::kText, "", "token: name of that object"},
+          {"bound-object-uid", 0, Kind::kText, "", "token: uid of that object"}};
 }
 
 }  // namespace
@@ -253,21 +187,17 @@ Outcome<int> run(Session& session) {
 Verb create_verb() {
   using Kind = Flag::Kind;
   std::vector<Flag> flags = {
-      {"image", 0, Kind::kList, "", "deployment: images of its containers"},
-      {"replicas", 'r', Kind::kText, "1", "deployment: number of pods"},
-      {"port", 0, Kind::kText, "", "deployment: the first container's port"},
-      {"from-literal", 0, Kind::kList, "", "configmap, secret: KEY=VALUE"},
-      {"from-file", 0, Kind::kList, "", "configmap, secret: [KEY=]FILE or a directory"},
-      {"type", 0, Kind::kText, "", "secret: its type (default Opaque)"},
-      {"duration", 0, Kind::kText, "", "token: how long it is good for"},
-      {"audience", 0, Kind::kList, "", "token: who accepts it"},
       {"save-config", 0, Kind::kBool, "false", "keep what a later apply compares with"},
       {"validate", 0, Kind::kOptionalText, "strict", "strict, warn or ignore unknown fields",
-       "strict"}};
+       "strict"},
+      {"raw", 0, Kind::kText, "", "POST the file to this path"},
+      {"field-manager", 0, Kind::kText, "", "who is said to have set the fields"}};
   return {"create", "Create objects from files or flags",
-          "create (-f FILE | namespace NAME | deployment NAME --image=IMAGE [-- COMMAND...] | "
-          "configmap NAME | secret generic NAME | serviceaccount NAME | token SERVICEACCOUNT)",
-          flags + file_flags() + output_flags() + dry_run_flags(), run};
+          "create (-f FILE | WHAT NAME ...), WHAT being clusterrole, clusterrolebinding, configmap,\n"
+          "  cronjob, deployment, ingress, job, namespace, poddisruptionbudget, priorityclass, "
+          "quota, role,\n  rolebinding, secret (docker-registry | generic | tls), service (clusterip "
+          "| externalname |\n  loadbalancer | nodeport), serviceaccount, token",
+          flags + generator_flags() + file_flags() + output_flags() + dry_run_flags(), run};
 }
 
 }  // namespace orch::ctl
