@@ -33,6 +33,11 @@ class NodeConnector {
   virtual ~NodeConnector() = default;
   // A client for https://<node's InternalIP>:<kubelet port>. Errors as upstream's.
   virtual api::ApiResult<std::shared_ptr<net::HttpClient>> kubelet(std::string_view node_name) = 0;
+  // The same, whatever serving certificate it shows (pods/log?insecureSkipTLSVerifyBackend).
+  virtual api::ApiResult<std::shared_ptr<net::HttpClient>> kubelet_unverified(
+      std::string_view node_name) {
+    return kubelet(node_name);
+  }
   // A client for any other base URL (pods|services proxy): "http://10.42.0.7:8080".
   virtual api::ApiResult<std::shared_ptr<net::HttpClient>> peer(const std::string& base_url) = 0;
 };
@@ -45,6 +50,8 @@ struct ApiServerConfig {
   std::string git_commit;
   // Client certificate towards kubelets; null = no TLS verification possible, connections fail.
   std::shared_ptr<net::TlsClientContext> kubelet_tls;
+  // The same certificate, without asking for the kubelet's.
+  std::shared_ptr<net::TlsClientContext> kubelet_tls_unverified;
 };
 
 class ApiServer {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "server/api/api_server.h"
+#include "server/api/metrics_window.h"
 #include "server/api/watch_session.h"
 
 namespace orch::server {
@@ -50,6 +51,7 @@ struct ApiServer::Internals {
   std::mutex mutex;
   std::vector<HealthCheck> checks;
   std::vector<PathEntry> paths;
+  std::shared_ptr<MetricsWindow> metrics;  // made by the first who asks
 };
 
 }  // namespace orch::server

@@ -7,8 +7,10 @@
 
 namespace orch::server {
 
-std::shared_ptr<NodeConnector> make_node_connector(Registry& registry,
-                                                   std::shared_ptr<net::TlsClientContext> tls);
+// `unverified` may be null: then every kubelet must show its certificate.
+std::shared_ptr<NodeConnector> make_node_connector(
+    Registry& registry, std::shared_ptr<net::TlsClientContext> tls,
+    std::shared_ptr<net::TlsClientContext> unverified = nullptr);
 
 // A failure on the way to a backend: 500 without a reason, or `code`, with just this text, as
 // upstream's proxies answer.

@@ -36,8 +36,8 @@ bool hop_by_hop(std::string_view name) {
 bool credential(std::string_view name) {
   const std::string lower = to_lower(name);
   return lower == "authorization" || lower == "proxy-authorization" ||
-         lower.starts_with("x-remote-") || lower.starts_with("impersonate-") || lower == "host" ||
-         lower == "expect";
+         lower.starts_with("x-remote-") || lower.starts_with("x-forwarded-") ||
+         lower.starts_with("impersonate-") || lower == "host" || lower == "expect";
 }
 
 // What the backend's thread and the request's share.
@@ -93,6 +93,10 @@ void copy_headers(const net::Headers& from, net::HttpResponse& response) {
   }
 }
 
+bool refused_redirect(const net::HttpResult& head, const RelayRequest& request) {
+  return head.status >= 300 && head.status < 400 && !request.on_location;
+}
+
 void run(Transfer& transfer, const RelayRequest& request) {
   auto result = request.client->stream(
       request.method, request.target, request.headers, request.body,
@@ -101,7 +105,7 @@ void run(Transfer& transfer, const RelayRequest& request) {
         transfer.head = head;
         transfer.has_head = true;
         transfer.collecting =
-            (head.status >= 400 && request.on_error) || (head.status >= 300 && head.status < 400);
+            (head.status >= 400 && request.on_error) || refused_redirect(head, request);
         transfer.changed.notify_all();
         return !transfer.abandoned;
       },
@@ -156,14 +160,21 @@ api::ApiResult<Unit> relay(ApiServer& server, RelayRequest request, net::HttpRes
     return abandon(api::timeout("the backend did not answer in time", 0));
   }
   if (!transfer->has_head) {
+    if (!shared->unreachable.empty()) {
+      return abandon(api::service_unavailable(shared->unreachable + transfer->error));
+    }
     return abandon(backend_error(shared->on_error ? 500 : 503, transfer->error));
   }
   const int status = transfer->head.status;
-  if (status >= 300 && status < 400) return abandon(backend_error(502, kRedirected));
+  if (refused_redirect(transfer->head, *shared)) return abandon(backend_error(502, kRedirected));
   if (transfer->collecting) return Err(shared->on_error(status, transfer->collected));
   response.status = status;
   copy_headers(transfer->head.headers, response);
   if (!shared->content_type.empty()) response.set("Content-Type", shared->content_type);
+  if (const auto at = response.headers.find("Location");
+      shared->on_location && at != response.headers.end()) {
+    at->second = shared->on_location(at->second);
+  }
   response.stream([transfer](std::shared_ptr<net::Stream> stream) {
     {
       std::lock_guard start(transfer->mutex);

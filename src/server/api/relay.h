@@ -1,5 +1,6 @@
 // Passing requests on to backends (kubelets, Pods, Services): whole answers streamed through,
-// upgrades as raw bytes. Redirects are never followed. Blocks until the backend's head is there.
+// upgrades as raw bytes. Redirects are never followed: they are answered 502, or passed on where
+// the caller says how their Location reads from outside. Blocks until the backend's head is there.
 #pragma once
 
 #include <functional>
@@ -20,6 +21,8 @@ struct RelayRequest {
   // Answers of 400 and more become this error, made from code and body; empty = passed through.
   std::function<api::Error(int code, const std::string& body)> on_error;
   std::string content_type;  // instead of the backend's
+  std::string unreachable;   // before the reason why the backend cannot be reached; answered 503
+  std::function<std::string(std::string_view)> on_location;
 };
 // Streams the backend's answer to the client.
 api::ApiResult<Unit> relay(ApiServer& server, RelayRequest request, net::HttpResponse& response);

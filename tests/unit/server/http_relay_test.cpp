@@ -111,6 +111,13 @@ TEST_CASE("logs are streamed from the kubelet") {
   CHECK(chain.get(std::string(kPods) + "/two/log?container=x")
             .body.find("container x is not valid for pod two") != std::string::npos);
   CHECK(chain.get(std::string(kPods) + "/p/log?tailLines=-1").status == 422);
+  CHECK(chain.get(std::string(kPods) + "/p/log?limitBytes=0").status == 422);
+  CHECK(chain.get(std::string(kPods) + "/p/log?sinceSeconds=1&sinceTime=2025-01-01T00:00:00Z")
+            .status == 422);
+  const auto text = chain.get(std::string(kPods) + "/p/log?tailLines=ten");
+  CHECK(text.status == 400);
+  CHECK(json_string(*json_path(text.body, "message")) ==
+        "strconv.ParseInt: parsing \"ten\": invalid syntax");
   CHECK(chain.get(std::string(kPods) + "/nowhere/log").body.empty());
 }
 
@@ -251,14 +258,95 @@ TEST_CASE("proxies pass requests on and never follow redirects") {
     response.status = 307;
     response.set("Location", "http://169.254.169.254/");
   };
+  const size_t asked = chain.backend.targets.size();
   const auto redirected = chain.get(std::string(kPods) + "/p/proxy/");
-  CHECK(redirected.status == 502);
-  CHECK(redirected.body.find("attempted to redirect this request, which is not permitted") !=
-        std::string::npos);
+  CHECK(redirected.status == 307);
+  CHECK(net::header(redirected.headers, "Location") == "http://169.254.169.254/");
+  CHECK(chain.backend.targets.size() == asked + 1);
+  chain.backend.answer = [](const net::HttpRequest&, net::HttpResponse& response) {
+    response.status = 302;
+    response.set("Location", "/login");
+  };
+  CHECK(net::header(chain.get(std::string(kPods) + "/p/proxy/").headers, "Location") ==
+        std::string(kPods) + "/p/proxy/login");
+  CHECK(chain.get(std::string(kPods) + "/p/log").status == 502);  // the kubelet may not redirect
+  const auto bare = chain.get(std::string(kPods) + "/p/proxy?x=1");
+  CHECK(bare.status == 301);
+  CHECK(net::header(bare.headers, "Location") == std::string(kPods) + "/p/proxy/?x=1");
   chain.api.patch(std::string(kPods) + "/p/status", "application/merge-patch+json",
                   R"({"status":{"podIP":"127.0.0.1"}})");
   CHECK(chain.get(std::string(kPods) + "/p/proxy/").status == 400);
   CHECK(chain.get(std::string(kServices) + "/none/proxy/").status == 404);
+}
+
+TEST_CASE("an upgrade goes through a proxy, without what is not the client's to say") {
+  Chain chain;
+  chain.api.patch(std::string(kPods) + "/p/status", "application/merge-patch+json",
+                  R"({"status":{"podIP":"10.42.0.7"}})");
+  chain.backend.answer = [](const net::HttpRequest& request, net::HttpResponse& response) {
+    response.status = 101;
+    response.set("Connection", "Upgrade");
+    response.set("Upgrade", std::string(net::header(request.headers, "Upgrade")));
+    response.upgrade([](std::unique_ptr<net::RawConnection> connection) {
+      (void)connection->write_all("hello");
+      connection->shutdown_write();
+    });
+  };
+  auto upgraded = chain.client->upgrade("GET", std::string(kPods) + "/p:80/proxy/ws?x=1",
+                                        {{"Connection", "Upgrade"},
+                                         {"Upgrade", "websocket"},
+                                         {"Sec-WebSocket-Key", "k"},
+                                         {"X-Forwarded-For", "6.6.6.6"},
+                                         {"X-Remote-User", "root"}});
+  REQUIRE(upgraded);
+  REQUIRE(upgraded->connection);
+  CHECK(chain.backend.targets.back() == "GET /ws?x=1");
+  CHECK(net::header(chain.backend.headers, "Sec-WebSocket-Key") == "k");
+  CHECK(net::header(chain.backend.headers, "X-Forwarded-For") == "127.0.0.1");
+  CHECK(net::header(chain.backend.headers, "X-Remote-User").empty());
+  char buffer[16];
+  auto n = upgraded->connection->read(buffer, sizeof buffer);
+  REQUIRE(n);
+  CHECK(std::string(buffer, *n) == "hello");
+}
+
+TEST_CASE("a Service's proxy takes ready Pods only, by port name or number") {
+  Chain chain;
+  chain.backend.answer = [](const net::HttpRequest&, net::HttpResponse& response) {
+    response.body = "served";
+  };
+  chain.api.patch(std::string(kPods) + "/p/status", "application/merge-patch+json",
+                  R"({"status":{"podIP":"10.42.0.7","podIPs":[{"ip":"10.42.0.7"}]}})");
+  chain.api.post(kServices, R"({"metadata":{"name":"web"},"spec":{"ports":[)"
+                            R"({"name":"http","port":80,"targetPort":8080}]}})");
+  const std::string endpoints = "/api/v1/namespaces/default/endpoints";
+  const auto publish = [&](const std::string& ip, const std::string& target) {
+    chain.api.del(endpoints + "/web");
+    chain.api.post(endpoints, R"({"metadata":{"name":"web"},"subsets":[{"addresses":[{"ip":")" +
+                                  ip + "\"" + target +
+                                  R"(}],"ports":[{"name":"http","port":8080}]}]})");
+  };
+  const std::string pod = R"(,"targetRef":{"kind":"Pod","namespace":"default","name":"p"})";
+  const std::string proxy = std::string(kServices) + "/";
+  publish("10.42.0.7", pod);
+  CHECK(chain.get(proxy + "web:80/proxy/").body == "served");
+  CHECK(chain.get(proxy + "web:http/proxy/").body == "served");
+  CHECK(chain.get(proxy + "http:web:80/proxy/").body == "served");
+  CHECK(chain.get(proxy + "web/proxy/").status == 503);  // the port has a name
+  const auto no_port = chain.get(proxy + "web:81/proxy/");
+  CHECK(no_port.status == 503);
+  CHECK(json_string(*json_path(no_port.body, "message")) ==
+        "no service port 81 found for service \"web\"");
+  CHECK(chain.get(proxy + "ftp:web:80/proxy/").status == 400);
+  // Anyone may write Endpoints: what they name is not believed.
+  for (const auto& [ip, target] :
+       std::vector<std::pair<std::string, std::string>>{{"10.42.0.7", ""}, {"10.0.0.1", pod}}) {
+    publish(ip, target);
+    const auto refused = chain.get(proxy + "web:80/proxy/");
+    CHECK(refused.status == 503);
+    CHECK(json_string(*json_path(refused.body, "message")) ==
+          "no endpoints available for service \"web\"");
+  }
 }
 
 }  // namespace orch::server::test

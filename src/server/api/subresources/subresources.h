@@ -30,6 +30,8 @@ SubresourceFn create_binding;
 SubresourceFn answer_review;
 // ComponentStatuses: answered too, but read.
 SubresourceFn answer_component_status;
+// metrics.k8s.io.
+SubresourceFn answer_metrics;
 
 // {"kind":"Status",...,"status":"Success"}
 void answer_success(const Call& call, int status, net::HttpResponse& response);
