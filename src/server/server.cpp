@@ -115,6 +115,9 @@ Result<Unit, std::string> ServerImpl::start_api() {
       {.ca_pem = pki_.server_ca.certificate_pem, .key_pair = pki_.kubelet_client});
   if (!tls) return Err("client TLS towards agents: " + tls.error());
   config.kubelet_tls = *tls;
+  auto unverified = net::TlsClientContext::create(
+      {.ca_pem = "", .key_pair = pki_.kubelet_client, .insecure_skip_verify = true});
+  if (unverified) config.kubelet_tls_unverified = *unverified;
   config.advertise_address =
       fmt::format("{}:{}", settings_.advertise_address, config_.https_listen_port);
   api_ = std::make_unique<ApiServer>(env_, *store_, config);
