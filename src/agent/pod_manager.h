@@ -47,8 +47,15 @@ struct ContainerTarget {
   std::string pod_uid;  // "" = any
 };
 
+// How often a probe of a container was asked, by answer, as long as its pod lives.
+struct ProbeCount {
+  std::string namespace_, pod, pod_uid, container, type;  // type: "Liveness", ...
+  uint64_t successful = 0, failed = 0, unknown = 0;
+};
+
 struct PodUsage {
-  std::string namespace_, name, uid;
+  std::shared_ptr<const api::corev1::Pod> pod;  // with its newest status
+  std::string sandbox_id;                       // "" = none runs
   std::vector<UsageView> containers;
 };
 
@@ -97,6 +104,10 @@ class PodManager {
 
   // Usage by container from the runtime; blocks for its answer.
   virtual Result<std::vector<PodUsage>, Error> usage() = 0;
+  // Where the runtime keeps images and writable layers; blocks too.
+  virtual Result<std::vector<FilesystemView>, Error> image_filesystems() = 0;
+  virtual std::vector<ProbeCount> probes() const = 0;
+  virtual const PodManagerConfig& config() const = 0;
 };
 
 // "/orch/<hash of data dir>": the parent of this agent's pod cgroups in every hierarchy.

@@ -3,10 +3,12 @@
 // implementations in use (moby/spdystream) neither send nor heed windows. The codec is pure.
 #pragma once
 
+#include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -77,7 +79,8 @@ class SpdyWriter {
   std::unique_ptr<Deflater> deflater_;
 };
 
-// The client's side. receive() by one thread, the rest by any.
+// The client's side. receive() by one thread, the rest by any other: write() and finish() wait
+// until receive() saw the stream's SYN_REPLY, as servers drop what comes before they sent it.
 class SpdyClient {
  public:
   explicit SpdyClient(std::shared_ptr<RawConnection> connection)
@@ -103,9 +106,16 @@ class SpdyClient {
 
  private:
   Result<Unit, std::string> send(std::string_view frame);
+  Result<Unit, std::string> wait_for_reply(uint32_t stream);
+  void note_reply(uint32_t stream);
+  Result<std::optional<Event>, std::string> next_event();
 
   const std::shared_ptr<RawConnection> connection_;
   SpdyReader reader_;
+  std::mutex reply_mutex_;
+  std::condition_variable replied_;
+  std::set<uint32_t> waiting_;  // streams without a reply
+  bool ended_ = false;          // receive() got to the end
   std::mutex write_mutex_;
   SpdyWriter writer_;
   uint32_t next_stream_ = 1;

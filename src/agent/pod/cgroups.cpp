@@ -268,4 +268,19 @@ std::optional<CgroupUsage> cgroup_usage(const std::string& path) {
   return found ? std::optional(usage) : std::nullopt;
 }
 
+std::optional<CpuThrottling> cgroup_throttling(const std::string& path) {
+  for (const auto& hierarchy : hierarchies()) {
+    const std::string file = hierarchy + path + "/cpu.stat";
+    if ((!cgroup_is_v2() && !has_controller(hierarchy, "cpu")) || !file_exists(file)) continue;
+    CpuThrottling out;
+    out.periods = field_in(file, "nr_periods");
+    out.throttled_periods = field_in(file, "nr_throttled");
+    out.throttled_nanoseconds = cgroup_is_v2() ? field_in(file, "throttled_usec") * 1000
+                                               : field_in(file, "throttled_time");
+    if (out.periods == 0) return std::nullopt;
+    return out;
+  }
+  return std::nullopt;
+}
+
 }  // namespace orch::agent

@@ -36,6 +36,12 @@ struct CgroupUsage {
 // path "" or "/" = the whole machine's root cgroup.
 std::optional<CgroupUsage> cgroup_usage(const std::string& path);
 
+// How often the CPU quota of `path` held its processes back. nullopt: no quota, or not there.
+struct CpuThrottling {
+  uint64_t periods = 0, throttled_periods = 0, throttled_nanoseconds = 0;
+};
+std::optional<CpuThrottling> cgroup_throttling(const std::string& path);
+
 bool cgroup_is_v2();
 // v2 weight for v1 shares: 1 + (shares - 2) * 9999 / 262142.
 int64_t cpu_weight_of_shares(int64_t shares);

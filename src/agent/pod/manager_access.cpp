@@ -121,6 +121,20 @@ class Manager final : public PodManager {
     return body_->running_container(target, nullptr).has_value();
   }
   Result<std::vector<PodUsage>, Error> usage() override { return body_->usage(); }
+  Result<std::vector<FilesystemView>, Error> image_filesystems() override {
+    return wait_for<std::vector<FilesystemView>>([&](Done<std::vector<FilesystemView>> done) {
+      body_->deps.runtime.image_fs(std::move(done));
+    });
+  }
+  std::vector<ProbeCount> probes() const override {
+    std::lock_guard lock(body_->mutex);
+    std::vector<ProbeCount> out;
+    for (const auto& [uid, entry] : body_->entries) {
+      for (auto& count : entry.worker->probe_counts()) out.push_back(std::move(count));
+    }
+    return out;
+  }
+  const PodManagerConfig& config() const override { return body_->deps.config; }
 
  private:
   std::shared_ptr<PodManagerBody> body_;
@@ -205,7 +219,12 @@ Result<std::vector<PodUsage>, Error> PodManagerBody::usage() {
   std::vector<PodUsage> out;
   std::lock_guard lock(mutex);
   for (const auto& [uid, entry] : entries) {
-    PodUsage pod{entry.pod->metadata.namespace_, entry.pod->metadata.name, uid, {}};
+    if (entry.pod->spec.containers.empty()) continue;  // an orphan on its way out
+    PodUsage pod;
+    pod.pod = entry.worker->pod();
+    for (const auto& sandbox : entry.worker->observed().sandboxes) {
+      if (sandbox.ready && pod.sandbox_id.empty()) pod.sandbox_id = sandbox.id;
+    }
     for (auto& usage : all) {
       if (usage.pod_uid == uid) pod.containers.push_back(usage);
     }

@@ -57,6 +57,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   // Newest state, for readers.
   std::shared_ptr<const corev1::Pod> pod() const;
   PodObserved observed() const;
+  std::vector<ProbeCount> probe_counts() const;
   bool is_terminated() const;
 
  private:
@@ -180,6 +181,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   bool resubmit_ = false;  // the server shows another status than ours
 
   mutable std::mutex shown_mutex_;
+  std::map<std::pair<std::string, ProbeKind>, ProbeCount> probe_counts_;  // by container
   std::shared_ptr<const corev1::Pod> shown_pod_;
   PodObserved shown_observed_;
   bool shown_terminated_ = false;

@@ -97,6 +97,13 @@ void PodWorker::schedule_probe(const std::shared_ptr<Probing>& probing, Micros d
 
 void PodWorker::probed(const std::shared_ptr<Probing>& probing, const ProbeOutcome& outcome) {
   const std::string_view what = probe_name(probing->kind);
+  {
+    std::lock_guard lock(shown_mutex_);
+    ProbeCount& count = probe_counts_[{probing->name, probing->kind}];
+    if (outcome.result == ProbeOutcome::Result::kSuccess) ++count.successful;
+    if (outcome.result == ProbeOutcome::Result::kFailure) ++count.failed;
+    if (outcome.result == ProbeOutcome::Result::kError) ++count.unknown;
+  }
   if (outcome.result == ProbeOutcome::Result::kError) {
     // The probe itself broke: says nothing about the container.
     container_event(probing->name, "Warning", "Unhealthy",
@@ -133,6 +140,21 @@ void PodWorker::probed(const std::shared_ptr<Probing>& probing, const ProbeOutco
   m.kill_grace_seconds = probing->probe.terminationGracePeriodSeconds;
   stop_probes(probing->name);
   sync();
+}
+
+std::vector<ProbeCount> PodWorker::probe_counts() const {
+  const auto shown = pod();
+  std::lock_guard lock(shown_mutex_);
+  std::vector<ProbeCount> out;
+  for (const auto& [key, count] : probe_counts_) {
+    out.push_back(count);
+    out.back().namespace_ = shown->metadata.namespace_;
+    out.back().pod = shown->metadata.name;
+    out.back().pod_uid = shown->metadata.uid;
+    out.back().container = key.first;
+    out.back().type = probe_name(key.second);
+  }
+  return out;
 }
 
 }  // namespace orch::agent

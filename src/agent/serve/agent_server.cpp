@@ -9,7 +9,9 @@
 
 #include "agent/serve/log_follower.h"
 #include "agent/serve/streaming.h"
+#include "agent/stats/stats.h"
 #include "orch/api/codec.h"
+#include "orch/api/json_value.h"
 #include "orch/base/log.h"
 #include "orch/base/metrics.h"
 #include "orch/base/strings.h"
@@ -46,7 +48,7 @@ bool stream_flag(const HttpRequest& request, std::string_view kubelet, std::stri
 
 class AgentServerImpl final : public AgentServer {
  public:
-  AgentServerImpl(Env& env, PodManager& pods) : env_(env), pods_(pods) {}
+  AgentServerImpl(Env& env, PodManager& pods) : env_(env), pods_(pods), stats_(env, pods) {}
   ~AgentServerImpl() override { stop(); }
 
   Result<Unit, std::string> listen(const AgentServerOptions& options);
@@ -60,13 +62,17 @@ class AgentServerImpl final : public AgentServer {
   void handle(const HttpRequest& request, HttpResponse& response);
   void route(const HttpRequest& request, const std::vector<std::string>& path,
              HttpResponse& response);
+  // Paths without a pod; false = none of them.
+  bool page(const std::string& path, HttpResponse& response);
   void list_pods(HttpResponse& response);
+  void config_page(HttpResponse& response);
   void logs(const HttpRequest& request, const ContainerTarget& target, HttpResponse& response);
   void whole_log(const std::string& path, const LogOptions& options, HttpResponse& response);
   Result<LogOptions, std::string> log_options(const HttpRequest& request) const;
 
   Env& env_;
   PodManager& pods_;
+  StatsCollector stats_;
   LogFollowers followers_;
   std::unique_ptr<net::HttpServer> http_;
 };
@@ -108,9 +114,7 @@ void AgentServerImpl::handle(const HttpRequest& request, HttpResponse& response)
 void AgentServerImpl::route(const HttpRequest& request, const std::vector<std::string>& path,
                             HttpResponse& response) {
   const std::string verb = path.empty() ? "" : path[0];
-  if (verb == "healthz") return refuse(response, 200, "ok");
-  if (verb == "metrics") return refuse(response, 200, metrics::render());
-  if (verb == "pods") return list_pods(response);
+  if (page(request.path, response)) return;
   if (path.size() < 3) return refuse(response, 404, "404 page not found");
   ContainerTarget target{path[1], path[2], "", ""};
   if (verb == "portForward" && path.size() <= 4) {
@@ -155,6 +159,65 @@ void AgentServerImpl::route(const HttpRequest& request, const std::vector<std::s
     return stream_command(request, *url, options, response);
   }
   refuse(response, 404, "404 page not found");
+}
+
+bool AgentServerImpl::page(const std::string& full_path, HttpResponse& response) {
+  std::string path = full_path;
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  constexpr const char* kMetrics = "text/plain; version=0.0.4; charset=utf-8";
+  if (path == "/healthz" || path == "/healthz/ping" || path == "/healthz/syncloop") {
+    refuse(response, 200, "ok");
+  } else if (path == "/pods" || path == "/runningpods") {
+    list_pods(response);
+  } else if (path == "/configz") {
+    config_page(response);
+  } else if (path == "/metrics" || path == "/metrics/probes") {
+    response.set("Content-Type", kMetrics);
+    response.body = path == "/metrics" ? metrics::render() : render_probe_metrics(pods_.probes());
+  } else if (path == "/stats/summary" || path == "/metrics/resource" ||
+             path == "/metrics/cadvisor") {
+    const auto stats = stats_.collect();
+    const bool summary = path == "/stats/summary";
+    if (!stats && path != "/metrics/resource") {
+      refuse(response, stats.error());
+      return true;
+    }
+    response.set("Content-Type", summary ? "application/json" : kMetrics);
+    response.body = !stats                        ? render_failed_scrape()
+                    : summary                     ? render_summary(*stats)
+                    : path == "/metrics/resource" ? render_resource_metrics(*stats)
+                                                  : render_cadvisor_metrics(*stats);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+// What of a KubeletConfiguration holds here.
+void AgentServerImpl::config_page(HttpResponse& response) {
+  const PodManagerConfig& config = pods_.config();
+  api::JsonValue kubelet = api::JsonValue::object();
+  kubelet.set("port", static_cast<int64_t>(port()));
+  kubelet.set("enableServer", true);
+  kubelet.set("readOnlyPort", 0);
+  kubelet.set_at("authentication.anonymous.enabled", false);
+  kubelet.set_at("authentication.webhook.enabled", false);
+  kubelet.set("clusterDomain", config.cluster_domain);
+  api::JsonValue dns = api::JsonValue::array();
+  for (const auto& address : config.cluster_dns) dns.push_back(address);
+  kubelet.set("clusterDNS", std::move(dns));
+  kubelet.set("resolvConf", config.resolv_conf);
+  kubelet.set("cgroupDriver", "cgroupfs");
+  kubelet.set("cgroupRoot", config.cgroup_root);
+  kubelet.set("containerLogMaxSize", std::to_string(config.log_file_bytes_max));
+  kubelet.set("containerLogMaxFiles", config.log_files_max);
+  kubelet.set("failSwapOn", false);
+  kubelet.set("kind", "KubeletConfiguration");
+  kubelet.set("apiVersion", "kubelet.config.k8s.io/v1beta1");
+  api::JsonValue out = api::JsonValue::object();
+  out.set("kubeletconfig", std::move(kubelet));
+  response.set("Content-Type", "application/json");
+  response.body = out.dump();
 }
 
 void AgentServerImpl::list_pods(HttpResponse& response) {

@@ -20,11 +20,29 @@ Result<uint32_t, std::string> SpdyClient::open(const Headers& headers) {
   std::lock_guard lock(write_mutex_);
   const uint32_t stream = next_stream_;
   next_stream_ += 2;
+  {
+    std::lock_guard reply_lock(reply_mutex_);
+    waiting_.insert(stream);
+  }
   ORCH_CHECK(connection_->write_all(writer_.syn_stream(stream, headers)));
   return stream;
 }
 
+Result<Unit, std::string> SpdyClient::wait_for_reply(uint32_t stream) {
+  std::unique_lock lock(reply_mutex_);
+  replied_.wait(lock, [&] { return ended_ || !waiting_.contains(stream); });
+  if (ended_) return Err(std::string("spdy: the connection ended"));
+  return Unit{};
+}
+
+void SpdyClient::note_reply(uint32_t stream) {
+  std::lock_guard lock(reply_mutex_);
+  waiting_.erase(stream);
+  replied_.notify_all();
+}
+
 Result<Unit, std::string> SpdyClient::write(uint32_t stream, std::string_view bytes) {
+  ORCH_CHECK(wait_for_reply(stream));
   while (!bytes.empty()) {
     ORCH_CHECK(send(SpdyWriter::data(stream, bytes.substr(0, kPieceBytes), false)));
     bytes.remove_prefix(std::min(bytes.size(), kPieceBytes));
@@ -33,6 +51,7 @@ Result<Unit, std::string> SpdyClient::write(uint32_t stream, std::string_view by
 }
 
 Result<Unit, std::string> SpdyClient::finish(uint32_t stream) {
+  ORCH_CHECK(wait_for_reply(stream));
   return send(SpdyWriter::data(stream, "", true));
 }
 
@@ -41,6 +60,15 @@ Result<Unit, std::string> SpdyClient::reset(uint32_t stream) {
 }
 
 Result<std::optional<SpdyClient::Event>, std::string> SpdyClient::receive() {
+  auto event = next_event();
+  if (event && *event) return event;
+  std::lock_guard lock(reply_mutex_);
+  ended_ = true;
+  replied_.notify_all();
+  return event;
+}
+
+Result<std::optional<SpdyClient::Event>, std::string> SpdyClient::next_event() {
   std::array<char, kReadBytes> bytes;
   for (;;) {
     ORCH_TRY(auto frame, reader_.next());
@@ -54,8 +82,11 @@ Result<std::optional<SpdyClient::Event>, std::string> SpdyClient::receive() {
       case SpdyType::kData:
         return std::optional(Event{frame->stream, std::move(frame->payload), frame->fin, false});
       case SpdyType::kRstStream:
+        note_reply(frame->stream);
         return std::optional(Event{frame->stream, "", true, true});
       case SpdyType::kSynReply:
+        note_reply(frame->stream);
+        [[fallthrough]];
       case SpdyType::kHeaders:
         if (frame->fin) return std::optional(Event{frame->stream, "", true, false});
         break;

@@ -45,7 +45,12 @@ struct Joined {
     for (;;) {
       auto next = reader.next();
       REQUIRE(next);
-      if (*next) return **next;
+      if (*next) {
+        if ((*next)->type == net::SpdyType::kSynStream) {
+          REQUIRE(runtime->write_all(writer.syn_reply((*next)->stream, {})));
+        }
+        return **next;
+      }
       auto n = runtime->read(buffer, sizeof buffer);
       REQUIRE((n && *n > 0));
       reader.feed({buffer, *n});
@@ -61,6 +66,7 @@ struct Joined {
   std::unique_ptr<net::WebSocket> client;
   std::shared_ptr<net::RawConnection> runtime;
   net::SpdyReader reader;
+  net::SpdyWriter writer;
   std::thread worker;
 };
 

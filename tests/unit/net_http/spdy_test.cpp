@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <thread>
 
@@ -141,11 +142,23 @@ TEST_CASE("SPDY: the client opens streams, half-closes and answers pings") {
   REQUIRE(stream);
   CHECK(*stream == 1);
   CHECK(*client.open({{"streamtype", "stdout"}}) == 3);
-  REQUIRE(client.write(1, "abc"));
-  REQUIRE(client.finish(1));
-  REQUIRE(far->write_all(SpdyWriter::ping(2) + SpdyWriter::data(3, "out", false) +
-                         SpdyWriter::rst_stream(1, 5)));
+  // What is sent before the reply would be lost: it waits.
+  std::atomic<bool> sent{false};
+  std::thread sender([&] {
+    CHECK(client.write(1, "abc"));
+    CHECK(client.finish(1));
+    sent = true;
+  });
+  REQUIRE(far->write_all(SpdyWriter::ping(2) + SpdyWriter::data(3, "early", false)));
   auto event = client.receive();
+  REQUIRE((event && *event));
+  CHECK_FALSE(sent);
+  SpdyWriter writer;
+  REQUIRE(far->write_all(writer.syn_reply(1, {}) + SpdyWriter::data(3, "out", false)));
+  event = client.receive();
+  sender.join();
+  CHECK(sent);
+  REQUIRE(far->write_all(SpdyWriter::rst_stream(1, 5)));
   REQUIRE((event && *event));
   CHECK((*event)->stream == 3);
   CHECK((*event)->bytes == "out");
@@ -157,6 +170,7 @@ TEST_CASE("SPDY: the client opens streams, half-closes and answers pings") {
   event = client.receive();
   REQUIRE(event);
   CHECK_FALSE(*event);
+  CHECK_FALSE(client.write(3, "nobody will reply any more"));
 
   SpdyReader server;
   std::vector<SpdyFrame> seen;
@@ -169,9 +183,9 @@ TEST_CASE("SPDY: the client opens streams, half-closes and answers pings") {
   for (auto frame = server.next(); frame && *frame; frame = server.next()) seen.push_back(**frame);
   REQUIRE(seen.size() == 5);
   CHECK(header(seen[0].headers, "streamtype") == "stdin");
-  CHECK(seen[2].payload == "abc");
-  CHECK(seen[3].fin);
-  CHECK(seen[3].payload.empty());
-  CHECK(seen[4].type == SpdyType::kPing);
-  CHECK(seen[4].value == 2);
+  CHECK(seen[2].type == SpdyType::kPing);
+  CHECK(seen[2].value == 2);
+  CHECK(seen[3].payload == "abc");
+  CHECK(seen[4].fin);
+  CHECK(seen[4].payload.empty());
 }
