@@ -12,10 +12,6 @@ void check_one_of(std::string_view value, const std::string& path,
   errors.not_supported(path, value, std::vector<std::string>(supported.begin(), supported.end()));
 }
 
-void check_by(NameRule rule, std::string_view value, const std::string& path, FieldErrors& errors) {
-  if (const auto why = rule(value); !why.empty()) errors.invalid(path, quoted(value), why);
-}
-
 void check_required(std::string_view value, const std::string& path, FieldErrors& errors) {
   if (value.empty()) errors.required(path);
 }

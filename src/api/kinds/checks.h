@@ -7,14 +7,14 @@
 #include <vector>
 
 #include "api/kinds/common.h"
+#include "api/validation/formats.h"
+#include "api/validation/go_value.h"
 
 namespace orch::api {
 
 // Not supported unless listed; `supported` is in the order the message shows.
 void check_one_of(std::string_view value, const std::string& path,
                   std::initializer_list<std::string_view> supported, FieldErrors& errors);
-// Invalid with the rule's own text, if it has any.
-void check_by(NameRule rule, std::string_view value, const std::string& path, FieldErrors& errors);
 void check_required(std::string_view value, const std::string& path, FieldErrors& errors);
 // Text of a field that must stay as it was.
 void check_unchanged(bool same, const std::string& path, std::string_view shown,
@@ -30,7 +30,7 @@ bool listed(const List& list, std::string_view value) {
   return false;
 }
 
-// Go's %#v of a list of strings: []string{"a", "b"}; of bytes: []byte{0x1, 0x2}.
+// Go's %#v of a list of a string type: []core.Scope{"a", "b"}; of bytes: []byte{0x1, 0x2}.
 std::string go_strings(std::string_view type, const std::vector<std::string>& values);
 std::string go_bytes(std::string_view bytes);
 

@@ -29,15 +29,21 @@ constexpr std::array<Name, 11> kCreateOnUpdate{
      {"rbac.authorization.k8s.io", "roles"},
      {"rbac.authorization.k8s.io", "rolebindings"},
      {"", "podtemplates"}}};
-constexpr std::array<Name, 8> kConditionalOnly{
+constexpr std::array<Name, 14> kConditionalOnly{
     {{"", "serviceaccounts"},
      {"admissionregistration.k8s.io", "mutatingwebhookconfigurations"},
+     {"admissionregistration.k8s.io", "validatingadmissionpolicies"},
+     {"admissionregistration.k8s.io", "validatingadmissionpolicybindings"},
      {"admissionregistration.k8s.io", "validatingwebhookconfigurations"},
      {"apiextensions.k8s.io", "customresourcedefinitions"},
      {"apiregistration.k8s.io", "apiservices"},
      {"coordination.k8s.io", "leases"},
      {"node.k8s.io", "runtimeclasses"},
-     {"policy", "poddisruptionbudgets"}}};
+     {"policy", "poddisruptionbudgets"},
+     {"storage.k8s.io", "csidrivers"},
+     {"storage.k8s.io", "csinodes"},
+     {"storage.k8s.io", "csistoragecapacities"},
+     {"storage.k8s.io", "volumeattachments"}}};
 constexpr std::array<Name, 7> kReturnsDeleted{{{"", "persistentvolumeclaims"},
                                                {"", "persistentvolumes"},
                                                {"", "pods"},

@@ -226,6 +226,16 @@ TEST_CASE("custom resource definitions") {
         {"spec.conversion.webhookClientConfig: Required value: required when strategy is set to "
          "Webhook",
          "spec.conversion.conversionReviewVersions: Required value"}}});
+  auto guarded = now;
+  guarded.metadata.name = "widgets.x.k8s.io";
+  guarded.spec.group = "x.k8s.io";
+  const auto missing = complaints(guarded);
+  REQUIRE(missing.size() == 1);
+  CHECK(missing[0].starts_with("metadata.annotations[api-approved.kubernetes.io]: Required value"));
+  guarded.metadata.annotations["api-approved.kubernetes.io"] = "maybe";
+  CHECK(complaints(guarded).size() == 1);
+  guarded.metadata.annotations["api-approved.kubernetes.io"] = "unapproved, an experiment";
+  CHECK(complaints(guarded) == Texts{});
   auto old = now;
   now.spec.group = "example.org";
   now.metadata.name = "widgets.example.org";

@@ -33,11 +33,11 @@ void validate_param_kind(const ParamKind& kind, const std::string& path, FieldEr
   } else {
     const std::string group = slash == std::string::npos ? "" : version.substr(0, slash);
     const std::string rest = slash == std::string::npos ? version : version.substr(slash + 1);
-    if (!group.empty()) check_by(check_dns1123_subdomain, group, at, errors);
+    if (!group.empty()) validate_by(check_dns1123_subdomain, group, at, errors);
     if (rest.empty()) {
       errors.invalid(at, quoted(version), "version must be specified");
     } else {
-      check_by(check_dns1035_label, rest, at, errors);
+      validate_by(check_dns1035_label, rest, at, errors);
     }
   }
   if (kind.kind.empty()) {
@@ -107,9 +107,10 @@ void validate_audit_annotations(const ValidatingAdmissionPolicy& policy, FieldEr
     const std::string path = indexed("spec.auditAnnotations", i);
     const auto& annotation = annotations[i];
     if (!policy.metadata.name.empty()) {
-      check_by(check_label_key, policy.metadata.name + "/" + annotation.key, path + ".key", errors);
+      validate_by(check_label_key, policy.metadata.name + "/" + annotation.key, path + ".key",
+                  errors);
     } else {
-      check_by(check_label_key, annotation.key, path + ".key", errors);
+      validate_by(check_label_key, annotation.key, path + ".key", errors);
     }
     if (trim(annotation.valueExpression).empty()) {
       errors.required(path + ".valueExpression", "valueExpression is not specified");
@@ -179,7 +180,7 @@ void prepare_binding(Object& object, const Object* old_object, const StrategyCon
 void validate_param_ref(const ParamRef& ref, const std::string& path, FieldErrors& errors) {
   constexpr const char* kExclusive = "name and selector are mutually exclusive";
   if (!ref.name.empty()) {
-    check_by(check_path_segment, ref.name, path + ".name", errors);
+    validate_by(check_path_segment, ref.name, path + ".name", errors);
     if (ref.selector) errors.forbidden(path + ".name", kExclusive);
   }
   if (ref.selector) {
@@ -217,7 +218,7 @@ void validate_binding(const Object& object, const Object*, FieldErrors& errors) 
   if (spec.policyName.empty()) {
     errors.required("spec.policyName");
   } else {
-    check_by(check_dns1123_subdomain, spec.policyName, "spec.policyName", errors);
+    validate_by(check_dns1123_subdomain, spec.policyName, "spec.policyName", errors);
   }
   if (spec.paramRef) validate_param_ref(*spec.paramRef, "spec.paramRef", errors);
   if (spec.matchResources) {

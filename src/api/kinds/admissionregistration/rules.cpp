@@ -41,11 +41,11 @@ void validate_resources(const std::vector<std::string>& resources, const std::st
     if (resource == "*") whole_subresources.insert(sub);
   }
   if (resources.size() > 1 && listed(resources, "*/*")) {
-    errors.invalid(path, go_strings("string", resources),
+    errors.invalid(path, go_value(resources),
                    "if '*/*' is present, must not specify other resources");
   }
   if (star && plain) {
-    errors.invalid(path, go_strings("string", resources),
+    errors.invalid(path, go_value(resources),
                    "if '*' is present, must not specify other resources without subresources");
   }
 }
@@ -54,7 +54,7 @@ void validate_star(const std::vector<std::string>& values, const std::string& pa
                    const char* what, FieldErrors& errors) {
   if (values.empty()) errors.required(path);
   if (values.size() < 2 || !listed(values, "*")) return;
-  errors.invalid(path, go_strings("string", values),
+  errors.invalid(path, go_value(values),
                  fmt::format("if '*' is present, must not specify other {}", what));
 }
 
@@ -66,7 +66,7 @@ void validate_named_rules(const std::vector<NamedRuleWithOperations>& rules,
     for (size_t j = 0; j < rules[i].resourceNames.size(); ++j) {
       const std::string& name = rules[i].resourceNames[j];
       const std::string where = indexed(at + ".resourceNames", j);
-      check_by(check_path_segment, name, where, errors);
+      validate_by(check_path_segment, name, where, errors);
       if (!seen.insert(name).second) errors.duplicate(where, quoted(name));
     }
     validate_rule(rules[i], at, errors);
@@ -111,7 +111,7 @@ void validate_match_conditions(const std::vector<MatchCondition>& conditions,
       errors.required(at + ".name");
       continue;
     }
-    check_by(check_label_key, name, at + ".name", errors);
+    validate_by(check_label_key, name, at + ".name", errors);
     if (!names.insert(name).second) errors.duplicate(at + ".name", quoted(name));
   }
 }

@@ -66,11 +66,10 @@ void validate_versions(const std::vector<std::string>& versions, bool lenient,
       errors.invalid(indexed(path, i), quoted(versions[i]), "duplicate version");
       continue;
     }
-    check_by(check_dns1035_label, versions[i], indexed(path, i), errors);
+    validate_by(check_dns1035_label, versions[i], indexed(path, i), errors);
   }
   if (!lenient && std::none_of(versions.begin(), versions.end(), accepted_version)) {
-    errors.invalid(path, go_strings("string", versions),
-                   "must include at least one of v1, v1beta1");
+    errors.invalid(path, go_value(versions), "must include at least one of v1, v1beta1");
   }
 }
 

@@ -49,7 +49,7 @@ void prepare(Object& object, const Object* old_object, const StrategyContext& co
 
 void check_label(const std::string& value, const std::string& path, FieldErrors& errors) {
   if (value.empty()) return errors.required(path);
-  check_by(check_dns1035_label, value, path, errors);
+  validate_by(check_dns1035_label, value, path, errors);
 }
 
 void check_kind(const std::string& value, const std::string& path, FieldErrors& errors) {
@@ -66,14 +66,14 @@ void validate_names(const CustomResourceDefinitionNames& names, const std::strin
   check_kind(names.kind, path + ".kind", errors);
   check_kind(names.listKind, path + ".listKind", errors);
   for (size_t i = 0; i < names.shortNames.size(); ++i) {
-    check_by(check_dns1035_label, names.shortNames[i], indexed(path + ".shortNames", i), errors);
+    validate_by(check_dns1035_label, names.shortNames[i], indexed(path + ".shortNames", i), errors);
   }
   if (!names.kind.empty() && names.kind == names.listKind) {
     errors.invalid(path + ".listKind", quoted(names.listKind),
                    "kind and listKind may not be the same");
   }
   for (size_t i = 0; i < names.categories.size(); ++i) {
-    check_by(check_dns1035_label, names.categories[i], indexed(path + ".categories", i), errors);
+    validate_by(check_dns1035_label, names.categories[i], indexed(path + ".categories", i), errors);
   }
 }
 
@@ -102,7 +102,7 @@ void check_path_under(const std::string& value, const char* root, const std::str
 
 void validate_version(const CustomResourceDefinitionVersion& version, const std::string& path,
                       FieldErrors& errors) {
-  check_by(check_dns1035_label, version.name, path + ".name", errors);
+  validate_by(check_dns1035_label, version.name, path + ".name", errors);
   if (version.deprecationWarning) {
     if (!version.deprecated) {
       errors.invalid(path + ".deprecationWarning", quoted(*version.deprecationWarning),
@@ -192,8 +192,7 @@ void validate_conversion(const CustomResourceConversion& conversion, FieldErrors
   if (!webhook || webhook->conversionReviewVersions.empty()) return errors.required(versions);
   const auto& list = webhook->conversionReviewVersions;
   if (!listed(list, "v1") && !listed(list, "v1beta1")) {
-    errors.invalid(versions, go_strings("string", list),
-                   "must include at least one of v1, v1beta1");
+    errors.invalid(versions, go_value(list), "must include at least one of v1, v1beta1");
   }
 }
 
@@ -233,9 +232,36 @@ void validate_stored_versions(const CustomResourceDefinition& definition, FieldE
   }
   for (const auto& version : definition.spec.versions) {
     if (version.storage && !stored.empty() && !listed(stored, version.name)) {
-      errors.invalid(path, go_strings("string", stored),
-                     "must have the storage version " + version.name);
+      errors.invalid(path, go_value(stored), "must have the storage version " + version.name);
     }
+  }
+}
+
+// Groups of the project itself need a word on who approved the API, unless they never had one.
+void validate_approval(const CustomResourceDefinition& now, const CustomResourceDefinition* old,
+                       FieldErrors& errors) {
+  constexpr const char* kApproved = "api-approved.kubernetes.io";
+  constexpr const char* kSee = "see https://github.com/kubernetes/enhancements/pull/1111";
+  const std::string& group = now.spec.group;
+  if (group != "k8s.io" && group != "kubernetes.io" && !group.ends_with(".k8s.io") &&
+      !group.ends_with(".kubernetes.io")) {
+    return;
+  }
+  const auto value_of = [&](const CustomResourceDefinition& definition) -> std::string {
+    const auto it = definition.metadata.annotations.find(kApproved);
+    return it == definition.metadata.annotations.end() ? std::string() : it->second;
+  };
+  const std::string value = value_of(now);
+  if (old != nullptr && value_of(*old) == value) return;
+  const std::string path = keyed("metadata.annotations", kApproved);
+  if (value.empty()) {
+    errors.required(path, fmt::format("protected groups must have approval annotation \"{}\", {}",
+                                      kApproved, kSee));
+  } else if (!value.starts_with("unapproved") && value.find("://") == std::string::npos) {
+    errors.invalid(path, quoted(value),
+                   fmt::format("protected groups must have approval annotation \"{}\" with either "
+                               "a URL or a reason starting with \"unapproved\", {}",
+                               kApproved, kSee));
   }
 }
 
@@ -266,8 +292,10 @@ void validate_definition(const Object& object, const Object* old_object, FieldEr
   validate_versions(spec, errors);
   validate_names(spec.names, "spec.names", errors);
   if (spec.conversion) validate_conversion(*spec.conversion, errors);
-  if (old_object != nullptr) {
-    validate_update(spec, static_cast<const CustomResourceDefinition&>(*old_object), errors);
+  const auto* old = static_cast<const CustomResourceDefinition*>(old_object);
+  validate_approval(now, old, errors);
+  if (old != nullptr) {
+    validate_update(spec, *old, errors);
     validate_stored_versions(now, errors);
   }
 }

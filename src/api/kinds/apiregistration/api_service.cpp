@@ -83,9 +83,9 @@ void validate_service(const Object& object, const Object*, FieldErrors& errors) 
       errors.required("spec.group", "only v1 may have an empty group and it better be legacy kube");
     }
   } else {
-    check_by(check_dns1123_subdomain, spec.group, "spec.group", errors);
+    validate_by(check_dns1123_subdomain, spec.group, "spec.group", errors);
   }
-  check_by(check_dns1035_label, spec.version, "spec.version", errors);
+  validate_by(check_dns1035_label, spec.version, "spec.version", errors);
   validate_priorities(service, errors);
   validate_backend(service, errors);
 }

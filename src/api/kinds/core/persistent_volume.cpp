@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "api/kinds/checks.h"
-#include "orch/api/codec.h"
 
 namespace orch::api {
 namespace {
@@ -69,8 +68,7 @@ void validate_volume(const Object& object, const Object* old_object, FieldErrors
                   quoted(now.spec.volumeMode.value_or("")), errors);
   if (!old.spec.nodeAffinity) return;
   if (!now.spec.nodeAffinity || !equal(*now.spec.nodeAffinity, *old.spec.nodeAffinity)) {
-    errors.invalid("spec.nodeAffinity",
-                   now.spec.nodeAffinity ? to_json(*now.spec.nodeAffinity) : std::string("null"),
+    errors.invalid("spec.nodeAffinity", go_value(now.spec.nodeAffinity),
                    "field is immutable, except for updating from beta label to GA");
   }
 }
@@ -79,7 +77,8 @@ void warnings(const Object& object, const Object*, std::vector<std::string>& out
   const auto& volume = static_cast<const PersistentVolume&>(object);
   if (volume.metadata.annotations.count(kBetaStorageClass) != 0) {
     out.push_back(fmt::format(
-        R"(metadata.annotations[{}]: deprecated since v1.8; use "storageClassName" attribute instead)",
+        "metadata.annotations[{}]: deprecated since v1.8; use \"storageClassName\" attribute "
+        "instead",
         kBetaStorageClass));
   }
   if (volume.metadata.annotations.count(kBetaMountOptions) != 0) {

@@ -79,7 +79,7 @@ void validate_data_source(const Reference& source, const std::string& path, Fiel
     errors.invalid(path, quoted(source.kind),
                    "must be 'PersistentVolumeClaim' when referencing the default apiGroup");
   }
-  if (!group.empty()) check_by(check_dns1123_subdomain, group, path + ".apiGroup", errors);
+  if (!group.empty()) validate_by(check_dns1123_subdomain, group, path + ".apiGroup", errors);
 }
 
 void validate_data_sources(const PersistentVolumeClaimSpec& spec, const std::string& path,
@@ -89,7 +89,7 @@ void validate_data_sources(const PersistentVolumeClaimSpec& spec, const std::str
   const auto& ref = *spec.dataSourceRef;
   validate_data_source(ref, path + ".dataSourceRef", errors);
   const std::string ns = ref.namespace_.value_or("");
-  if (!ns.empty()) check_by(check_dns1123_label, ns, path + ".dataSourceRef.namespace", errors);
+  if (!ns.empty()) validate_by(check_dns1123_label, ns, path + ".dataSourceRef.namespace", errors);
   if (!spec.dataSource) return;
   const auto& source = *spec.dataSource;
   if (!ns.empty()) {
@@ -171,7 +171,7 @@ void validate_status(const Object& object, const Object&, FieldErrors& errors) {
   }
   for (const auto& [name, value] : status.allocatedResources) {
     const std::string path = keyed("status.allocatedResources", name);
-    check_by(check_label_key, name, path, errors);
+    validate_by(check_label_key, name, path, errors);
     validate_resource_quantity(name, value, path, errors);
     if (name != "storage") errors.not_supported(path, name, {"storage"});
   }
@@ -189,7 +189,8 @@ void warnings(const Object& object, const Object*, std::vector<std::string>& out
   const auto& claim = static_cast<const PersistentVolumeClaim&>(object);
   if (annotated_class(claim)) {
     out.push_back(fmt::format(
-        R"(metadata.annotations[{}]: deprecated since v1.8; use "storageClassName" attribute instead)",
+        "metadata.annotations[{}]: deprecated since v1.8; use \"storageClassName\" attribute "
+        "instead",
         kBetaStorageClass));
   }
   const auto warn = [&](const std::map<std::string, Quantity>& amounts, const char* field) {
@@ -250,7 +251,8 @@ void validate_claim_spec(const PersistentVolumeClaimSpec& spec, const std::strin
     }
   }
   if (!spec.storageClassName.value_or("").empty()) {
-    check_by(check_dns1123_subdomain, *spec.storageClassName, path + ".storageClassName", errors);
+    validate_by(check_dns1123_subdomain, *spec.storageClassName, path + ".storageClassName",
+                errors);
   }
   if (spec.volumeMode) {
     check_one_of(*spec.volumeMode, path + ".volumeMode", {"Block", "Filesystem"}, errors);

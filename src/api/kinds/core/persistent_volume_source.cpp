@@ -8,12 +8,6 @@ namespace {
 
 using namespace corev1;
 
-void validate_backsteps(const std::string& value, const std::string& path, FieldErrors& errors) {
-  if (("/" + value + "/").find("/../") != std::string::npos) {
-    errors.invalid(path, quoted(value), "must not contain '..'");
-  }
-}
-
 void check_absolute(const std::string& value, const std::string& path, FieldErrors& errors) {
   if (value.empty()) return errors.required(path);
   if (value.front() != '/') errors.invalid(path, quoted(value), "must be an absolute path");
@@ -22,7 +16,7 @@ void check_absolute(const std::string& value, const std::string& path, FieldErro
 void validate_host_path(const HostPathVolumeSource& source, const std::string& path,
                         FieldErrors& errors) {
   check_required(source.path, path + ".path", errors);
-  validate_backsteps(source.path, path + ".path", errors);
+  validate_no_backsteps(source.path, path + ".path", errors);
   if (source.type.value_or("").empty()) return;
   check_one_of(*source.type, path + ".type",
                {"BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File",
@@ -81,7 +75,7 @@ void validate_fc(const FCVolumeSource& fc, const std::string& path, FieldErrors&
     errors.required(path + ".targetWWNs", "must specify either targetWWNs or wwids, but not both");
   }
   if (!fc.targetWWNs.empty() && !fc.wwids.empty()) {
-    errors.invalid(path + ".targetWWNs", go_strings("string", fc.targetWWNs),
+    errors.invalid(path + ".targetWWNs", go_value(fc.targetWWNs),
                    "targetWWNs and wwids can not be specified simultaneously");
   }
   if (fc.targetWWNs.empty()) return;
@@ -160,7 +154,7 @@ void validate_sources(const PersistentVolumeSpec& spec, const std::string& path,
   if (spec.csi) validate_csi(*spec.csi, path + ".csi", errors);
   if (!spec.local) return;
   check_required(spec.local->path, path + ".local.path", errors);
-  validate_backsteps(spec.local->path, path + ".local.path", errors);
+  validate_no_backsteps(spec.local->path, path + ".local.path", errors);
   if (!has_affinity) {
     errors.required(path + ".nodeAffinity", "Local volume requires node affinity");
   }
@@ -250,7 +244,7 @@ void validate_volume_spec(const PersistentVolumeSpec& spec, bool inlined, const 
                      "may not be 'recycle' for a hostPath mount of '/'");
   }
   if (!spec.storageClassName.empty()) {
-    check_by(check_dns1123_subdomain, spec.storageClassName, path + ".storageClassName", errors);
+    validate_by(check_dns1123_subdomain, spec.storageClassName, path + ".storageClassName", errors);
   }
   if (spec.volumeMode) {
     check_one_of(*spec.volumeMode, path + ".volumeMode", {"Block", "Filesystem"}, errors);

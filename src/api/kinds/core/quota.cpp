@@ -93,7 +93,7 @@ void validate_scope_selector(const ResourceQuotaSpec& spec, FieldErrors& errors)
       }
     } else if (e.operator_ == "Exists" || e.operator_ == "DoesNotExist") {
       if (!e.values.empty()) {
-        errors.invalid(path + ".values", go_strings("string", e.values),
+        errors.invalid(path + ".values", go_value(e.values),
                        "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope "
                        "selector");
       }

@@ -54,13 +54,14 @@ void validate_subject(const Subject& subject, const std::string& path, FieldErro
   if (account.name.empty()) {
     errors.required(path + ".serviceAccount.name");
   } else if (account.name != "*") {
-    check_by(check_dns1123_subdomain, account.name, path + ".serviceAccount.name", errors);
+    validate_by(check_dns1123_subdomain, account.name, path + ".serviceAccount.name", errors);
   }
   if (account.namespace_.empty()) {
     errors.required(path + ".serviceAccount.namespace",
                     "must specify namespace for service account");
   } else {
-    check_by(check_dns1123_label, account.namespace_, path + ".serviceAccount.namespace", errors);
+    validate_by(check_dns1123_label, account.namespace_, path + ".serviceAccount.namespace",
+                errors);
   }
 }
 
@@ -69,8 +70,7 @@ void validate_verbs(const std::vector<std::string>& verbs, const std::string& pa
   if (verbs.empty()) return errors.required(path, "verbs must contain at least one value");
   if (listed(verbs, "*")) {
     if (verbs.size() > 1) {
-      errors.invalid(path, go_strings("string", verbs),
-                     "if '*' is present, must not specify other verbs");
+      errors.invalid(path, go_value(verbs), "if '*' is present, must not specify other verbs");
     }
     return;
   }
@@ -84,7 +84,7 @@ void validate_verbs(const std::vector<std::string>& verbs, const std::string& pa
 void validate_only_star(const std::vector<std::string>& values, const std::string& path,
                         const char* what, FieldErrors& errors) {
   if (values.size() < 2 || !listed(values, "*")) return;
-  errors.invalid(path, go_strings("string", values),
+  errors.invalid(path, go_value(values),
                  fmt::format("if '*' is present, must not specify other {}", what));
 }
 
@@ -182,7 +182,7 @@ void validate_schema(const Object& object, const Object*, FieldErrors& errors) {
   if (level.empty()) {
     errors.required("spec.priorityLevelConfiguration.name", "must reference a priority level");
   } else {
-    check_by(check_dns1123_subdomain, level, "spec.priorityLevelConfiguration.name", errors);
+    validate_by(check_dns1123_subdomain, level, "spec.priorityLevelConfiguration.name", errors);
   }
   for (size_t i = 0; i < spec.rules.size(); ++i) {
     validate_rule(spec.rules[i], indexed("spec.rules", i), errors);

@@ -26,7 +26,7 @@ void validate_class(const Object& object, const Object* old_object, FieldErrors&
                     quoted(now.handler), errors);
     return;
   }
-  check_by(check_dns1123_label, now.handler, "handler", errors);
+  validate_by(check_dns1123_label, now.handler, "handler", errors);
   if (now.overhead) validate_overhead(now.overhead->podFixed, errors);
   if (now.scheduling) {
     validate_labels(now.scheduling->nodeSelector, "scheduling.nodeSelector", errors);

@@ -5,7 +5,6 @@
 
 #include "api/kinds/checks.h"
 #include "api/kinds/storage/csi.h"
-#include "orch/api/codec.h"
 #include "orch/api/storagev1.h"
 
 namespace orch::api {
@@ -33,7 +32,7 @@ void validate_node_driver(const CSINodeDriver& driver, const std::string& path,
   for (const auto& key : driver.topologyKeys) {
     if (key.empty()) errors.required(path);
     if (!seen.insert(key).second) errors.duplicate(path, quoted(key));
-    check_by(check_label_key, key, path, errors);
+    validate_by(check_label_key, key, path, errors);
   }
 }
 
@@ -52,7 +51,8 @@ void validate_node(const Object& object, const Object* old_object, FieldErrors& 
   for (const auto& before : static_cast<const CSINode&>(*old_object).spec.drivers) {
     for (const auto& after : now.drivers) {
       if (after.name == before.name) {
-        check_unchanged(equal(after, before), "CSINodeDriver", to_json(after), errors);
+        check_unchanged(equal(after, before), "CSINodeDriver",
+                        go_value(CSINodeDriver::type_info(), &after), errors);
       }
     }
   }
@@ -67,7 +67,7 @@ void validate_amount(const std::optional<Quantity>& amount, const std::string& p
 
 void validate_capacity(const Object& object, const Object* old_object, FieldErrors& errors) {
   const auto& now = static_cast<const CSIStorageCapacity&>(object);
-  check_by(check_dns1123_subdomain, now.storageClassName, "storageClassName", errors);
+  validate_by(check_dns1123_subdomain, now.storageClassName, "storageClassName", errors);
   if (now.nodeTopology) validate_label_selector(*now.nodeTopology, "nodeTopology", errors);
   validate_amount(now.capacity, "capacity", errors);
   validate_amount(now.maximumVolumeSize, "maximumVolumeSize", errors);
@@ -76,8 +76,7 @@ void validate_capacity(const Object& object, const Object* old_object, FieldErro
   const bool same = now.nodeTopology && old.nodeTopology
                         ? equal(*now.nodeTopology, *old.nodeTopology)
                         : now.nodeTopology.has_value() == old.nodeTopology.has_value();
-  check_unchanged(same, "nodeTopology", now.nodeTopology ? to_json(*now.nodeTopology) : "null",
-                  errors);
+  check_unchanged(same, "nodeTopology", go_value(now.nodeTopology), errors);
   check_unchanged(now.storageClassName == old.storageClassName, "storageClassName",
                   quoted(now.storageClassName), errors);
 }

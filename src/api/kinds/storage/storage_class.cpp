@@ -51,7 +51,7 @@ void validate_topologies(const std::vector<corev1::TopologySelectorTerm>& terms,
           errors.duplicate(indexed(at + ".values", k), quoted(e.values[k]));
         }
       }
-      check_by(check_label_key, e.key, at + ".key", errors);
+      validate_by(check_label_key, e.key, at + ".key", errors);
       if (!term.emplace(e.key, values).second) errors.duplicate(at + ".key", quoted(e.key));
     }
     if (!seen.insert(term).second) errors.duplicate(path + ".matchLabelExpressions", "\"\"");

@@ -1,7 +1,6 @@
 // storage.k8s.io/v1 VolumeAttachment.
 #include "api/kinds/checks.h"
 #include "api/kinds/storage/csi.h"
-#include "orch/api/codec.h"
 #include "orch/api/storagev1.h"
 
 namespace orch::api {
@@ -35,8 +34,8 @@ void validate_source(const VolumeAttachmentSource& source, FieldErrors& errors) 
       errors.required(path + ".persistentVolumeName",
                       "must specify non empty persistentVolumeName");
     } else {
-      check_by(check_dns1123_subdomain, *source.persistentVolumeName,
-               path + ".persistentVolumeName", errors);
+      validate_by(check_dns1123_subdomain, *source.persistentVolumeName,
+                  path + ".persistentVolumeName", errors);
     }
   }
   if (source.inlineVolumeSpec) {
@@ -69,12 +68,13 @@ void validate_attachment(const Object& object, const Object* old_object, FieldEr
   const auto& now = static_cast<const VolumeAttachment&>(object);
   if (old_object != nullptr) {
     const auto& old = static_cast<const VolumeAttachment&>(*old_object);
-    check_unchanged(equal(now.spec, old.spec), "spec", to_json(now.spec), errors);
+    check_unchanged(equal(now.spec, old.spec), "spec",
+                    go_value(storagev1::VolumeAttachmentSpec::type_info(), &now.spec), errors);
     return;
   }
   validate_driver_name(now.spec.attacher, "spec.attacher", errors);
   validate_source(now.spec.source, errors);
-  check_by(check_dns1123_subdomain, now.spec.nodeName, "spec.nodeName", errors);
+  validate_by(check_dns1123_subdomain, now.spec.nodeName, "spec.nodeName", errors);
 }
 
 std::vector<Cell> row(const Object& object, WallTime now) {
