@@ -143,7 +143,7 @@ TEST_CASE("NodeMetrics and PodMetrics are got and listed, with selectors") {
   CHECK(nodes.status == 200);
   CHECK(m.target == "/metrics/resource");
   CHECK(json_path(nodes.body, "kind") == "\"NodeMetricsList\"");
-  CHECK(nodes.body.find(R"("usage":{"cpu":"500m","memory":"1M"})") != std::string::npos);
+  CHECK(nodes.body.find(R"("usage":{"cpu":"500m","memory":"1000000"})") != std::string::npos);
   CHECK(nodes.body.find(R"("window":"1s")") != std::string::npos);
   CHECK(nodes.body.find(R"("labels":{"zone":"a"})") != std::string::npos);
   const auto pods = m.api.get(base + "/namespaces/default/pods?labelSelector=app%3Dweb");
