@@ -14,6 +14,7 @@
 #include "agent/node/node_agent.h"
 #include "agent/pod_manager.h"
 #include "agent/serve/agent_server.h"
+#include "agent/storage/local_path_agent.h"
 #include "orch/base/log.h"
 #include "orch/client/http_transport.h"
 #include "orch/net/proxy.h"
@@ -52,6 +53,7 @@ class AgentImpl final : public Agent {
   std::unique_ptr<client::InformerSet> informers_;
   std::unique_ptr<Network> network_;
   std::shared_ptr<NodeAgent> node_;
+  std::shared_ptr<LocalPathAgent> local_path_;
   std::unique_ptr<PodManager> pods_;
   std::unique_ptr<client::InformerBase> pod_informer_;
   std::unique_ptr<AgentServer> server_;
@@ -186,6 +188,9 @@ Result<Unit, std::string> AgentImpl::start() {
   start_node();
   ORCH_CHECK(start_network());
   informers_->get<corev1::Service>();
+  local_path_ = LocalPathAgent::create(env_, *client_, *informers_, identity_.node_name,
+                                       config_.data_dir + "/storage");
+  local_path_->start();
   informers_->start_all();
   ORCH_CHECK(start_pods());
   watch_pods();
@@ -200,6 +205,7 @@ void AgentImpl::stop() {
   if (pod_informer_) pod_informer_->stop();
   if (pods_) pods_->stop();
   if (server_) server_->stop();
+  if (local_path_) local_path_->stop();
   if (informers_) informers_->stop();
   if (network_) network_->stop();
   if (containerd_) containerd_->stop();

@@ -24,6 +24,11 @@ class ObjectSource {
       const std::string& ns, const std::string& name) = 0;
   virtual Result<std::shared_ptr<const corev1::Secret>, Error> secret(const std::string& ns,
                                                                       const std::string& name) = 0;
+  // Error kNotFound: `persistentvolumeclaims "x" not found`, `persistentvolumes "x" not found`.
+  virtual Result<std::shared_ptr<const corev1::PersistentVolumeClaim>, Error> claim(
+      const std::string& ns, const std::string& name) = 0;
+  virtual Result<std::shared_ptr<const corev1::PersistentVolume>, Error> persistent_volume(
+      const std::string& name) = 0;
   // A token for the pod's service account, bound to the pod; refreshed when 80 % of its life
   // passed.
   virtual Result<std::string, Error> service_account_token(const corev1::Pod& pod,

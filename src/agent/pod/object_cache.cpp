@@ -7,6 +7,7 @@
 
 #include "orch/api/authenticationv1.h"  // generated
 #include "orch/api/codec.h"
+#include "orch/api/volume_binding.h"
 #include "orch/base/file.h"
 #include "orch/base/log.h"
 #include "orch/base/strings.h"
@@ -18,6 +19,9 @@ namespace fs = std::filesystem;
 
 // No answer about the object itself: the last copy is still the best there is.
 bool is_outage(const api::Error& error) { return error.code >= 500 || error.code == 429; }
+
+constexpr const char* kClaims = "persistentvolumeclaims";
+constexpr const char* kVolumes = "persistentvolumes";
 
 std::string key_of(std::string_view kind, const std::string& ns, const std::string& name) {
   return fmt::format("{}_{}_{}", kind, ns, name);
@@ -44,6 +48,9 @@ void add_references(const corev1::Pod& pod, std::set<std::string>& keys) {
   for (const auto& volume : pod.spec.volumes) {
     if (volume.configMap) keys.insert(key_of("configmap", ns, volume.configMap->name));
     if (volume.secret) keys.insert(key_of("secret", ns, volume.secret->secretName));
+    if (const std::string claim = api::claim_name_of(pod, volume); !claim.empty()) {
+      keys.insert(key_of(kClaims, ns, claim));
+    }
     if (!volume.projected) continue;
     for (const auto& source : volume.projected->sources) {
       if (source.configMap) keys.insert(key_of("configmap", ns, source.configMap->name));
@@ -80,6 +87,22 @@ void ObjectCache::save(const std::string& key, const std::string& json) {
   }
 }
 
+std::string ObjectCache::volume_key_of(const std::string& claim_key) {
+  std::shared_ptr<const corev1::PersistentVolumeClaim> claim;
+  {
+    std::lock_guard lock(mutex_);
+    auto it = entries_.find(claim_key);
+    if (it != entries_.end()) {
+      claim = std::static_pointer_cast<const corev1::PersistentVolumeClaim>(it->second.object);
+    }
+  }
+  if (claim) return key_of(kVolumes, "", claim->spec.volumeName);
+  auto text = read_file(file_of(claim_key));
+  if (!text || text->empty()) return "";
+  auto saved = api::from_json<corev1::PersistentVolumeClaim>(*text);
+  return saved ? key_of(kVolumes, "", saved->spec.volumeName) : "";
+}
+
 template <class T>
 Result<std::shared_ptr<const T>, Error> ObjectCache::get(const char* kind, const std::string& ns,
                                                          const std::string& name, Micros max_age) {
@@ -97,7 +120,9 @@ Result<std::shared_ptr<const T>, Error> ObjectCache::get(const char* kind, const
     auto object = std::make_shared<const T>(std::move(*answer));
     save(key, api::to_json(*object));
     std::lock_guard lock(mutex_);
-    entries_[key] = {object, env_.clock.mono(), object->immutable.value_or(false)};
+    bool immutable = false;
+    if constexpr (requires { object->immutable; }) immutable = object->immutable.value_or(false);
+    entries_[key] = {object, env_.clock.mono(), immutable};
     return object;
   }
   const api::Error& error = answer.error();
@@ -181,6 +206,11 @@ Result<std::string, Error> ObjectCache::token(const corev1::Pod& pod, const std:
 void ObjectCache::retain(const std::vector<std::shared_ptr<const corev1::Pod>>& pods) {
   std::set<std::string> keys;
   for (const auto& pod : pods) add_references(*pod, keys);
+  std::set<std::string> volumes;
+  for (const auto& key : keys) {
+    if (key.starts_with(kClaims)) volumes.insert(volume_key_of(key));
+  }
+  keys.merge(volumes);
   {
     std::lock_guard lock(mutex_);
     std::erase_if(entries_, [&](const auto& e) { return !keys.contains(e.first); });

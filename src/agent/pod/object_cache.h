@@ -40,6 +40,15 @@ class ObjectCache {
                                                                 const std::string& name) override {
       return cache_.get<corev1::Secret>("secret", ns, name, max_age_);
     }
+    Result<std::shared_ptr<const corev1::PersistentVolumeClaim>, Error> claim(
+        const std::string& ns, const std::string& name) override {
+      return cache_.get<corev1::PersistentVolumeClaim>("persistentvolumeclaims", ns, name,
+                                                       max_age_);
+    }
+    Result<std::shared_ptr<const corev1::PersistentVolume>, Error> persistent_volume(
+        const std::string& name) override {
+      return cache_.get<corev1::PersistentVolume>("persistentvolumes", "", name, max_age_);
+    }
     Result<std::string, Error> service_account_token(const corev1::Pod& pod,
                                                      const std::string& audience,
                                                      int64_t expiration_seconds) override {
@@ -67,6 +76,8 @@ class ObjectCache {
   Result<std::string, Error> token(const corev1::Pod& pod, const std::string& audience,
                                    int64_t expiration_seconds);
   std::string file_of(const std::string& key) const;
+  // The key of the volume that the claim of this key is bound to; "" = not known here.
+  std::string volume_key_of(const std::string& claim_key);
   void save(const std::string& key, const std::string& json);
 
   Env& env_;

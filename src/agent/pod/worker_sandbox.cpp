@@ -22,7 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr Millis kVolumeDelayMin{500}, kVolumeDelayMax{122'000};
+constexpr Millis kVolumeDelayMin{500}, kVolumeDelayMax{122'000}, kClaimDelayMax{2000};
 constexpr Millis kSandboxDelayMin{500}, kSandboxDelayMax{10'000};
 constexpr Seconds kRefreshPeriod{60};
 constexpr Millis kNetworkWait{100};
@@ -54,7 +54,8 @@ VolumesMade make_volumes(const corev1::Pod& pod, const std::string& pod_dir, Obj
         .addresses = addresses,
         .allocatable =
             context.allocatable ? context.allocatable() : std::map<std::string, api::Quantity>{},
-        .now = context.env.clock.now()};
+        .now = context.env.clock.now(),
+        .storage_dir = context.config.data_dir + "/storage"};
     auto path = driver->set_up(volume_context, volume);
     if (path) {
       out.paths[volume.name] = std::move(*path);
@@ -102,16 +103,26 @@ void PodWorker::prepare_volumes() {
       self->volumes_ready_ = made.failures.empty();
       if (self->volumes_ready_) {
         self->volumes_retry_at_.reset();
+        self->volumes_error_.clear();
         self->refresh_volumes();
         return self->sync();
       }
-      self->volumes_delay_ = std::clamp(self->volumes_delay_ * 2, kVolumeDelayMin, kVolumeDelayMax);
-      self->volumes_retry_at_ = self->now() + self->volumes_delay_;
+      // A claim is asked for again soon, but not complained about each time.
+      bool claims_only = true;
+      std::string told;
       for (const auto& [name, error] : made.failures) {
-        self->event(
-            "Warning", "FailedMount",
-            fmt::format("MountVolume.SetUp failed for volume \"{}\" : {}", name, error.message));
+        claims_only &= error.message.starts_with("error processing PVC");
+        told += failed_mount_text(name, error) + "\n";
       }
+      self->volumes_delay_ = std::clamp(self->volumes_delay_ * 2, kVolumeDelayMin,
+                                        claims_only ? kClaimDelayMax : kVolumeDelayMax);
+      self->volumes_retry_at_ = self->now() + self->volumes_delay_;
+      if (!claims_only || told != self->volumes_error_) {
+        for (const auto& [name, error] : made.failures) {
+          self->event("Warning", "FailedMount", failed_mount_text(name, error));
+        }
+      }
+      self->volumes_error_ = std::move(told);
       self->sync();
     });
   });

@@ -14,29 +14,13 @@
 #include <filesystem>
 #include <vector>
 
+#include "agent/storage/fd.h"
 #include "agent/volumes/volume.h"
 #include "orch/base/file.h"
 #include "orch/base/strings.h"
 
 namespace orch::agent {
 namespace {
-
-class Fd {
- public:
-  explicit Fd(int fd) : fd_(fd) {}
-  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Fd& operator=(Fd&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Fd() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 int open_beneath(int root, const std::string& path, uint64_t flags) {
   open_how how{};

@@ -8,8 +8,8 @@
 
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 
+#include "agent/storage/tree.h"
 #include "orch/base/file.h"
 #include "orch/base/strings.h"
 
@@ -29,6 +29,19 @@ const VolumeDriver* find_volume_driver(const corev1::Volume& volume) {
     if (driver->handles(volume)) return driver;
   }
   return nullptr;
+}
+
+std::string failed_mount_text(const std::string& volume, const Error& error) {
+  const std::string& why = error.message;
+  // These say themselves which step failed.
+  if (why.starts_with("MountVolume.") || why.starts_with("failed to get Plugin")) return why;
+  if (why.starts_with("error processing PVC") || why.find(" has volumeMode ") != why.npos) {
+    return fmt::format(
+        "Unable to attach or mount volumes: unmounted volumes=[{0}], unattached volumes=[], "
+        "failed to process volumes=[{0}]: {1}",
+        volume, why);
+  }
+  return fmt::format("MountVolume.SetUp failed for volume \"{}\" : {}", volume, why);
 }
 
 Error errno_error(const std::string& what) {
@@ -60,31 +73,8 @@ std::optional<int64_t> fs_group_of(const corev1::Pod& pod) {
   return pod.spec.securityContext ? pod.spec.securityContext->fsGroup : std::nullopt;
 }
 
-namespace {
-
-Result<Unit, Error> set_group_of(const std::string& path, int64_t gid, mode_t mask) {
-  struct stat st {};
-  if (::lstat(path.c_str(), &st) != 0) return Err(errno_error(path));
-  if (::lchown(path.c_str(), static_cast<uid_t>(-1), static_cast<gid_t>(gid)) != 0) {
-    return Err(errno_error("chown " + path));
-  }
-  if (S_ISLNK(st.st_mode)) return Unit{};
-  mode_t mode = (st.st_mode & 07777) | mask;
-  if (S_ISDIR(st.st_mode)) mode |= S_ISGID | 0110;
-  if (::chmod(path.c_str(), mode) != 0) return Err(errno_error("chmod " + path));
-  return Unit{};
-}
-
-}  // namespace
-
 Result<Unit, Error> set_group(const std::string& path, int64_t gid, bool writable) {
-  const mode_t mask = writable ? 0660 : 0440;
-  ORCH_CHECK(set_group_of(path, gid, mask));
-  std::error_code ec;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(path, ec)) {
-    ORCH_CHECK(set_group_of(entry.path().string(), gid, mask));
-  }
-  return Unit{};
+  return give_tree_to_group(path, static_cast<gid_t>(gid), writable ? 0660 : 0440);
 }
 
 Result<Unit, Error> check_relative(const std::string& path) {

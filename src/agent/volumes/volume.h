@@ -23,6 +23,7 @@ struct VolumeContext {
   PodAddresses addresses;
   std::map<std::string, api::Quantity> allocatable;
   WallTime now;
+  std::string storage_dir;  // where local-path volumes of this node are
 };
 
 class VolumeDriver {
@@ -36,6 +37,9 @@ class VolumeDriver {
   // True: set_up() is called again about every minute while the pod runs.
   virtual bool refreshes() const { return false; }
 };
+
+// What the event FailedMount says of a volume that could not be made, in the kubelet's words.
+std::string failed_mount_text(const std::string& volume, const Error& error);
 
 // nullptr: no driver for it.
 const VolumeDriver* find_volume_driver(const corev1::Volume& volume);

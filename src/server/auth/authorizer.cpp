@@ -89,7 +89,9 @@ const std::vector<rbacv1::PolicyRule>& node_rules() {
       rule({"update", "patch"}, {""}, {"pods/status"}),
       rule({"create"}, {""}, {"pods/eviction"}),
       rule({"get", "list", "watch"}, {""}, {"secrets", "configmaps"}),
-      rule({"get"}, {""}, {"persistentvolumeclaims", "persistentvolumes"}),
+      rule({"get"}, {""}, {"persistentvolumeclaims"}),
+      // What they may change of a volume, admission decides.
+      rule({"get", "list", "watch", "update", "patch"}, {""}, {"persistentvolumes"}),
       rule({"create"}, {""}, {"serviceaccounts/token"}),
       rule({"get", "create", "update", "patch", "delete"}, {"coordination.k8s.io"}, {"leases"}),
       rule({"get", "list", "watch"}, {"node.k8s.io"}, {"runtimeclasses"}),

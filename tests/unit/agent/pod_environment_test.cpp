@@ -37,6 +37,15 @@ class Objects final : public ObjectSource {
     out->data = secrets[name];
     return std::shared_ptr<const corev1::Secret>(out);
   }
+  Result<std::shared_ptr<const corev1::PersistentVolumeClaim>, Error> claim(
+      const std::string&, const std::string& name) override {
+    return Err(
+        Error{Error::Code::kNotFound, "persistentvolumeclaims \"" + name + "\" not found"});
+  }
+  Result<std::shared_ptr<const corev1::PersistentVolume>, Error> persistent_volume(
+      const std::string& name) override {
+    return Err(Error{Error::Code::kNotFound, "persistentvolumes \"" + name + "\" not found"});
+  }
   Result<std::string, Error> service_account_token(const corev1::Pod&, const std::string&,
                                                    int64_t) override {
     return std::string("token");
