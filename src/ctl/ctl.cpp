@@ -61,7 +61,9 @@ void print_flags(const std::vector<Flag>& flags) {
 
 void print_overview(const std::string& program) {
   fmt::print("{} controls a Kubernetes cluster.\n\nVerbs:\n", program);
-  for (const Verb& verb : all_verbs()) fmt::print("  {:<15} {}\n", verb.name, verb.about);
+  for (const Verb& verb : all_verbs()) {
+    if (!verb.about.empty()) fmt::print("  {:<15} {}\n", verb.name, verb.about);
+  }
   fmt::print("\nGlobal flags:\n");
   print_flags(global_flags());
   fmt::print("\n`{} VERB --help` shows a verb's flags.\n", program);
@@ -94,7 +96,9 @@ size_t find_verb(const std::vector<std::string>& args) {
 Outcome<int> run_verb(const Verb& verb, const std::vector<std::string>& args,
                       const std::string& program) {
   // A verb's own flag hides the global one of its name: --user of `create rolebinding`.
-  ORCH_TRY(Flags flags, Flags::parse(verb.flags + global_flags(), args,
+  std::vector<std::string> words = args;
+  if (verb.about.empty()) words.insert(words.begin(), "--");  // its words are another command line
+  ORCH_TRY(Flags flags, Flags::parse(verb.flags + global_flags(), words,
                                      fmt::format("{} {}", program, verb.name)));
   if (flags.on("help")) {
     print_verb_help(verb, program);

@@ -15,18 +15,20 @@ using api::JsonValue;
 
 std::string or_none(const std::string& text) { return text.empty() ? "<none>" : text; }
 
-std::string head(const JsonValue& object, bool namespaced) {
+}  // namespace
+
+std::string describe_head(const JsonValue& object, bool namespaced) {
   std::string out = fmt::format("Name:\t{}\n", object.at("metadata.name").text());
   if (namespaced) out += fmt::format("Namespace:\t{}\n", object.at("metadata.namespace").text());
   return out;
 }
 
-std::string labels(const JsonValue& object) {
+std::string describe_labels(const JsonValue& object) {
   return describe_map("Labels", object.at("metadata.labels"), "=") +
          describe_map("Annotations", object.at("metadata.annotations"), ": ");
 }
 
-std::string selector_text(const JsonValue& selector) {
+std::string describe_selector(const JsonValue& selector) {
   std::vector<std::string> parts;
   const JsonValue map = selector.has("matchLabels") || selector.has("matchExpressions")
                             ? selector.get("matchLabels")
@@ -42,7 +44,7 @@ std::string selector_text(const JsonValue& selector) {
   return or_none(join(parts, ","));
 }
 
-std::string controller_of(const JsonValue& object) {
+std::string describe_controller(const JsonValue& object) {
   for (const JsonValue& owner : object.at("metadata.ownerReferences").items()) {
     if (owner.get("controller").boolean()) {
       return fmt::format("Controlled By:\t{}/{}\n", owner.get("kind").text(),
@@ -51,6 +53,8 @@ std::string controller_of(const JsonValue& object) {
   }
   return "";
 }
+
+namespace {
 
 std::string toleration_text(const JsonValue& toleration) {
   std::string out = toleration.get("key").text();
@@ -67,7 +71,9 @@ std::string toleration_text(const JsonValue& toleration) {
   return out;
 }
 
-std::string tolerations(const JsonValue& list) {
+}  // namespace
+
+std::string describe_tolerations(const JsonValue& list) {
   std::string out, before = "Tolerations:\t";
   std::vector<std::string> texts;
   for (const JsonValue& toleration : list.items()) texts.push_back(toleration_text(toleration));
@@ -78,6 +84,8 @@ std::string tolerations(const JsonValue& list) {
   }
   return out.empty() ? "Tolerations:\t<none>\n" : out;
 }
+
+namespace {
 
 // Sum of the containers' requests or limits; the largest init container if that is more.
 api::Quantity total_of(const JsonValue& pod, std::string_view kind, std::string_view resource) {
@@ -191,7 +199,7 @@ void describe_value(const std::string& key, const JsonValue& value, size_t inden
 std::string describe_pod(const Described& what) {
   const JsonValue& pod = what.object;
   const JsonValue spec = pod.get("spec"), status = pod.get("status");
-  std::string out = head(pod, true);
+  std::string out = describe_head(pod, true);
   out += fmt::format("Priority:\t{}\n", spec.get("priority").number());
   if (const std::string name = spec.get("priorityClassName").text(); !name.empty()) {
     out += fmt::format("Priority Class Name:\t{}\n", name);
@@ -203,7 +211,7 @@ std::string describe_pod(const Described& what) {
   if (status.has("startTime")) {
     out += fmt::format("Start Time:\t{}\n", time_text(status.get("startTime")));
   }
-  out += labels(pod);
+  out += describe_labels(pod);
   if (pod.get("metadata").has("deletionTimestamp")) {
     out += fmt::format("Status:\tTerminating (lasts {})\n",
                        age_of(pod.at("metadata.deletionTimestamp").text(), what.now));
@@ -222,7 +230,7 @@ std::string describe_pod(const Described& what) {
   for (const JsonValue& ip : status.get("podIPs").items()) {
     out += fmt::format("  IP:\t{}\n", ip.get("ip").text());
   }
-  out += controller_of(pod);
+  out += describe_controller(pod);
   out += describe_containers("Init Containers", spec.get("initContainers"),
                              status.get("initContainerStatuses"), 0);
   out +=
@@ -237,7 +245,7 @@ std::string describe_pod(const Described& what) {
   out += describe_volumes(spec.get("volumes"), 0);
   out += fmt::format("QoS Class:\t{}\n", status.get("qosClass").text());
   out += describe_map("Node-Selectors", spec.get("nodeSelector"), "=");
-  return out + tolerations(spec.get("tolerations")) + describe_events(what);
+  return out + describe_tolerations(spec.get("tolerations")) + describe_events(what);
 }
 
 std::string describe_node(const Described& what) {
@@ -248,8 +256,8 @@ std::string describe_node(const Described& what) {
   for (const auto& [key, value] : node.at("metadata.labels").members()) {
     if (key.starts_with(kRole)) roles.push_back(key.substr(kRole.size()));
   }
-  std::string out = head(node, false);
-  out += fmt::format("Roles:\t{}\n", or_none(join(roles, ","))) + labels(node);
+  std::string out = describe_head(node, false);
+  out += fmt::format("Roles:\t{}\n", or_none(join(roles, ","))) + describe_labels(node);
   out += fmt::format("CreationTimestamp:\t{}\n", time_text(node.at("metadata.creationTimestamp")));
   std::string before = "Taints:\t";
   for (const JsonValue& taint : spec.get("taints").items()) {
@@ -298,11 +306,11 @@ std::string describe_node(const Described& what) {
 std::string describe_deployment(const Described& what) {
   const JsonValue& object = what.object;
   const JsonValue spec = object.get("spec"), status = object.get("status");
-  std::string out = head(object, true);
+  std::string out = describe_head(object, true);
   out +=
       fmt::format("CreationTimestamp:\t{}\n", time_text(object.at("metadata.creationTimestamp")));
-  out += labels(object);
-  out += fmt::format("Selector:\t{}\n", selector_text(spec.get("selector")));
+  out += describe_labels(object);
+  out += fmt::format("Selector:\t{}\n", describe_selector(spec.get("selector")));
   out +=
       fmt::format("Replicas:\t{} desired | {} updated | {} total | {} available | {} unavailable\n",
                   spec.get("replicas").number(), status.get("updatedReplicas").number(),
@@ -314,11 +322,7 @@ std::string describe_deployment(const Described& what) {
     out += fmt::format("RollingUpdateStrategy:\t{} max unavailable, {} max surge\n",
                        rolling.get("maxUnavailable").text(), rolling.get("maxSurge").text());
   }
-  const JsonValue pod = spec.get("template");
-  out += "Pod Template:\n";
-  out += describe_map("  Labels", pod.at("metadata.labels"), "=");
-  out += describe_containers("Containers", pod.at("spec.containers"), {}, 2);
-  out += describe_volumes(pod.at("spec.volumes"), 2);
+  out += describe_template(spec.get("template"));
   if (status.get("conditions").size() != 0) {
     out += "Conditions:\n  Type\tStatus\tReason\n  ----\t------\t------\n";
     for (const JsonValue& condition : status.get("conditions").items()) {
@@ -339,8 +343,8 @@ std::string describe_service(const Described& what) {
     for (const JsonValue& item : list.items()) out.push_back(item.text());
     return out;
   };
-  std::string out = head(object, true) + labels(object);
-  out += fmt::format("Selector:\t{}\n", selector_text(spec.get("selector")));
+  std::string out = describe_head(object, true) + describe_labels(object);
+  out += fmt::format("Selector:\t{}\n", describe_selector(spec.get("selector")));
   out += fmt::format("Type:\t{}\n", spec.get("type").text());
   out += fmt::format("IP Family Policy:\t{}\n", spec.get("ipFamilyPolicy").text());
   out += fmt::format("IP Families:\t{}\n", or_none(join(texts(spec.get("ipFamilies")), ",")));
@@ -396,7 +400,7 @@ std::string describe_service(const Described& what) {
 }
 
 std::string describe_config_map(const Described& what) {
-  std::string out = head(what.object, true) + labels(what.object) + "\nData\n====\n";
+  std::string out = describe_head(what.object, true) + describe_labels(what.object) + "\nData\n====\n";
   for (const auto& [key, value] : what.object.get("data").members()) {
     out += fmt::format("{}:\n----\n{}\n\n", key, value.text());
   }
@@ -409,7 +413,7 @@ std::string describe_config_map(const Described& what) {
 }
 
 std::string describe_secret(const Described& what) {
-  std::string out = head(what.object, true) + labels(what.object);
+  std::string out = describe_head(what.object, true) + describe_labels(what.object);
   out += fmt::format("\nType:  {}\n\nData\n====\n", what.object.get("type").text());
   for (const auto& [key, value] : what.object.get("data").members()) {
     const auto bytes = base64_decode(value.text());
@@ -420,7 +424,7 @@ std::string describe_secret(const Described& what) {
 
 std::string describe_any(const Described& what) {
   const JsonValue& object = what.object;
-  std::string out = head(object, object.get("metadata").has("namespace")) + labels(object);
+  std::string out = describe_head(object, object.get("metadata").has("namespace")) + describe_labels(object);
   out += fmt::format("API Version:\t{}\nKind:\t{}\n", object.get("apiVersion").text(),
                      object.get("kind").text());
   JsonValue metadata = object.get("metadata");
@@ -433,6 +437,12 @@ std::string describe_any(const Described& what) {
     describe_value(key, value, 0, out);
   }
   return out + describe_events(what);
+}
+
+std::string describe(const Described& what, std::string_view group, std::string_view kind) {
+  DescribeFunction text = find_workload_text(group, kind);
+  if (text == nullptr) text = find_other_text(group, kind);
+  return text == nullptr ? describe_any(what) : text(what);
 }
 
 }  // namespace orch::ctl

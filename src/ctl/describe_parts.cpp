@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <ctime>
 
@@ -109,9 +110,9 @@ std::string env_text(const JsonValue& container, const std::string& pad) {
     std::string value = entry.get("value").text();
     const JsonValue from = entry.get("valueFrom");
     for (const auto& [key, kind] :
-         {std::pair{"secretKeyRef", "secret"}, {"configMapKeyRef", "config map"}}) {
+         {std::pair{"secretKeyRef", "in secret"}, {"configMapKeyRef", "of config map"}}) {
       if (const JsonValue ref = from.get(key); !ref.is_null()) {
-        value = fmt::format("<set to the key '{}' in {} '{}'>\tOptional: {}", ref.get("key").text(),
+        value = fmt::format("<set to the key '{}' {} '{}'>\tOptional: {}", ref.get("key").text(),
                             kind, ref.get("name").text(), ref.get("optional").boolean());
       }
     }
@@ -178,7 +179,7 @@ std::string describe_map(const std::string& title, const JsonValue& map,
 std::string describe_containers(const std::string& title, const JsonValue& containers,
                                 const JsonValue& statuses, size_t indent) {
   if (containers.size() == 0) return "";
-  const std::string outer(indent, ' '), pad(indent + 4, ' ');
+  const std::string outer(indent, ' '), pad(4, ' ');
   std::string out = fmt::format("{}{}:\n", outer, title);
   for (const JsonValue& container : containers.items()) {
     const std::string name = container.get("name").text();
@@ -186,7 +187,7 @@ std::string describe_containers(const std::string& title, const JsonValue& conta
     for (const JsonValue& one : statuses.items()) {
       if (one.get("name").text() == name) status = one;
     }
-    out += fmt::format("{}  {}:\n", outer, name);
+    out += fmt::format("{}{}:\n", indent == 0 ? "  " : "   ", name);
     if (!status.is_null()) {
       out += fmt::format("{}Container ID:\t{}\n", pad, status.get("containerID").text());
     }
@@ -218,27 +219,123 @@ std::string describe_containers(const std::string& title, const JsonValue& conta
   return out;
 }
 
-std::string describe_volumes(const JsonValue& volumes, size_t indent) {
-  const std::string outer(indent, ' '), pad(indent + 4, ' ');
-  if (volumes.size() == 0) return fmt::format("{}Volumes:\t<none>\n", outer);
-  std::string out = fmt::format("{}Volumes:\n", outer);
-  for (const JsonValue& volume : volumes.items()) {
-    out += fmt::format("{}  {}:\n", outer, volume.get("name").text());
-    for (const auto& [kind, source] : volume.members()) {
-      if (kind == "name") continue;
-      std::string type = kind;
-      type[0] = static_cast<char>(type[0] - 'a' + 'A');
-      out += fmt::format("{}Type:\t{}\n", pad, type);
-      for (const auto& [key, value] : source.members()) {
-        std::string title = key;
-        title[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(title[0])));
-        const std::string shown =
-            value.is_object() || value.is_array() ? value.dump() : value.text();
-        out += fmt::format("{}{}:\t{}\n", pad, title, shown);
-      }
+namespace {
+
+struct VolumeText {
+  std::string_view source, about;
+  std::vector<std::array<std::string_view, 3>> fields;  // title, path, what stands for nothing
+};
+
+const VolumeText* volume_text(std::string_view source) {
+  static const std::vector<VolumeText> all = {
+      {"emptyDir",
+       "EmptyDir (a temporary directory that shares a pod's lifetime)",
+       {{"Medium", "medium", ""}, {"SizeLimit", "sizeLimit", "<unset>"}}},
+      {"hostPath",
+       "HostPath (bare host directory volume)",
+       {{"Path", "path", ""}, {"HostPathType", "type", ""}}},
+      {"configMap",
+       "ConfigMap (a volume populated by a ConfigMap)",
+       {{"Name", "name", ""}, {"Optional", "optional", "false"}}},
+      {"secret",
+       "Secret (a volume populated by a Secret)",
+       {{"SecretName", "secretName", ""}, {"Optional", "optional", "false"}}},
+      {"persistentVolumeClaim",
+       "PersistentVolumeClaim (a reference to a PersistentVolumeClaim in the same namespace)",
+       {{"ClaimName", "claimName", ""}, {"ReadOnly", "readOnly", "false"}}},
+      {"nfs",
+       "NFS (an NFS mount that lasts the lifetime of a pod)",
+       {{"Server", "server", ""}, {"Path", "path", ""}, {"ReadOnly", "readOnly", "false"}}},
+      {"csi",
+       "CSI (a Container Storage Interface (CSI) volume source)",
+       {{"Driver", "driver", ""}, {"FSType", "fsType", ""}, {"ReadOnly", "readOnly", "false"}}},
+      {"local", "LocalVolume (a persistent volume backed by local storage on a node)",
+       {{"Path", "path", ""}}}};
+  for (const VolumeText& one : all) {
+    if (one.source == source) return &one;
+  }
+  return nullptr;
+}
+
+std::string projected_text(const JsonValue& source, const std::string& pad) {
+  std::string out = fmt::format(
+      "{}Type:\tProjected (a volume that contains injected data from multiple sources)\n", pad);
+  for (const JsonValue& part : source.get("sources").items()) {
+    if (const JsonValue secret = part.get("secret"); !secret.is_null()) {
+      out += fmt::format("{}SecretName:\t{}\n{}SecretOptionalName:\t{}\n", pad,
+                         secret.get("name").text(), pad,
+                         secret.has("optional") ? secret.get("optional").text() : "<nil>");
+    } else if (const JsonValue map = part.get("configMap"); !map.is_null()) {
+      out += fmt::format("{}ConfigMapName:\t{}\n{}ConfigMapOptional:\t{}\n", pad,
+                         map.get("name").text(), pad,
+                         map.has("optional") ? map.get("optional").text() : "<nil>");
+    } else if (part.has("downwardAPI")) {
+      out += fmt::format("{}DownwardAPI:\ttrue\n", pad);
+    } else if (const JsonValue token = part.get("serviceAccountToken"); !token.is_null()) {
+      out += fmt::format("{}TokenExpirationSeconds:\t{}\n", pad,
+                         token.get("expirationSeconds").number());
     }
   }
   return out;
+}
+
+}  // namespace
+
+std::string describe_volume_source(const std::string& kind, const JsonValue& source,
+                                   const std::string& pad) {
+  if (kind == "projected") return projected_text(source, pad);
+  std::string out;
+  if (const VolumeText* text = volume_text(kind)) {
+    out = fmt::format("{}Type:\t{}\n", pad, text->about);
+    for (const auto& [title, path, nothing] : text->fields) {
+      const std::string value = source.get(path).text();
+      out += fmt::format("{}{}:\t{}\n", pad, title, value.empty() ? nothing : value);
+    }
+    return out;
+  }
+  auto capital = [](std::string word) {
+    word[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(word[0])));
+    return word;
+  };
+  out = fmt::format("{}Type:\t{}\n", pad, capital(kind));
+  for (const auto& [key, value] : source.members()) {
+    out += fmt::format("{}{}:\t{}\n", pad, capital(key),
+                       value.is_object() || value.is_array() ? value.dump() : value.text());
+  }
+  return out;
+}
+
+std::string describe_volumes(const JsonValue& volumes, size_t indent) {
+  const std::string outer(indent, ' '), pad(4, ' ');
+  if (volumes.size() == 0) return indent == 0 ? "" : fmt::format("{}Volumes:\t<none>\n", outer);
+  std::string out = fmt::format("{}Volumes:\n", outer);
+  for (const JsonValue& volume : volumes.items()) {
+    out += fmt::format("{}{}:\n", indent == 0 ? "  " : "   ", volume.get("name").text());
+    for (const auto& [kind, source] : volume.members()) {
+      if (kind != "name") out += describe_volume_source(kind, source, pad);
+    }
+  }
+  return out;
+}
+
+std::string describe_template(const JsonValue& pod_template) {
+  const JsonValue spec = pod_template.get("spec");
+  std::string out = "Pod Template:\n";
+  out += describe_map("  Labels", pod_template.at("metadata.labels"), "=");
+  if (pod_template.at("metadata.annotations").size() != 0) {
+    out += describe_map("  Annotations", pod_template.at("metadata.annotations"), ": ");
+  }
+  if (const std::string account = spec.get("serviceAccountName").text(); !account.empty()) {
+    out += fmt::format("  Service Account:\t{}\n", account);
+  }
+  out += describe_containers("Init Containers", spec.get("initContainers"), {}, 2);
+  out += describe_containers("Containers", spec.get("containers"), {}, 2);
+  out += describe_volumes(spec.get("volumes"), 2);
+  if (const std::string name = spec.get("priorityClassName").text(); !name.empty()) {
+    out += fmt::format("  Priority Class Name:\t{}\n", name);
+  }
+  out += describe_map("  Node-Selectors", spec.get("nodeSelector"), "=");
+  return out + "  " + describe_tolerations(spec.get("tolerations"));
 }
 
 std::string describe_events(const Described& what) {

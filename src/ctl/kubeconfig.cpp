@@ -129,7 +129,7 @@ Outcome<Connection> connection_of(const JsonValue& config, const std::string& fo
       overrides.user.empty() ? context.get("user").text() : overrides.user;
   if (const std::string& name = user_name; !name.empty()) {
     const JsonValue user = named(config.get("users"), name, "user", found);
-    if (!found) return Err(error(fmt::format("user \"{}\" does not exist", name)));
+    if (!found) return Err(error(fmt::format("auth info \"{}\" does not exist", name)));
     ORCH_CHECK(read_user(user, folder, out));
   }
   if (!overrides.server.empty()) out.server = overrides.server;

@@ -93,14 +93,23 @@ std::string rule_text(const Rule& rule) {
       join(rule.names, " "), join(rule.urls, " "));
 }
 
+std::string rule_resource(const Rule& rule) {
+  std::string out = rule.resources.empty() ? "" : rule.resources[0];
+  if (!rule.groups.empty() && !rule.groups[0].empty()) {
+    const size_t slash = out.find('/');
+    out.insert(slash == std::string::npos ? out.size() : slash, "." + rule.groups[0]);
+  }
+  return out;
+}
+
 std::vector<Rule> compacted(const std::vector<Rule>& rules) {
   std::vector<Rule> out;
   for (const Rule& rule : rules) {
-    if (!rule.urls.empty() || rule.resources.empty()) {
-      out.push_back(rule);
-      continue;
-    }
     for (const Rule& one : broken_down({rule})) {
+      if (!one.urls.empty()) {
+        out.push_back(one);
+        continue;
+      }
       auto same = std::find_if(out.begin(), out.end(), [&](const Rule& held) {
         return held.urls.empty() && held.groups == one.groups && held.resources == one.resources &&
                held.names == one.names;

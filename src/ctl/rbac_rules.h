@@ -16,7 +16,9 @@ Rule read_rule(const api::JsonValue& rule);
 api::JsonValue rule_json(const Rule& rule);
 // As Go prints the struct: "{Verbs:[get] APIGroups:[] Resources:[pods] ...}".
 std::string rule_text(const Rule& rule);
-// Resource rules as one a group and resource, their verbs together; others as they are.
+// "deployments.apps/scale" of a compacted rule; "" for URLs.
+std::string rule_resource(const Rule& rule);
+// Resource rules as one a group and resource, their verbs together; URLs one by one.
 std::vector<Rule> compacted(const std::vector<Rule>& rules);
 // What `wanted` allows and `held` does not, compacted. "*" covers everything.
 std::vector<Rule> uncovered(const std::vector<Rule>& held, const std::vector<Rule>& wanted);

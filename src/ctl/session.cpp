@@ -199,8 +199,9 @@ Outcome<std::vector<Target>> Session::targets(const std::vector<std::string>& ar
               "resource specifications include:\n   '-f rsrc.yaml'\n   "
               "'--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'"));
   }
+  const bool own = std::find(own_flags.begin(), own_flags.end(), "selector") != own_flags.end();
   const bool by_selector =
-      flags.on("all") || flags.given("selector") || flags.given("field-selector");
+      flags.on("all") || (flags.given("selector") && !own) || flags.given("field-selector");
   ORCH_TRY(const auto chosen, selections(args));
   ORCH_TRY(const std::string ns, namespace_());
   for (const Selection& selection : chosen) {
@@ -262,6 +263,7 @@ std::vector<Flag> dry_run_flags() {
 }
 
 Outcome<DryRun> dry_run_of(const Flags& flags) {
+  if (!flags.has("dry-run")) return DryRun::kNone;
   const std::string value = flags.text("dry-run");
   if (value == "none" || value == "false") return DryRun::kNone;
   if (value == "client" || value == "true") return DryRun::kClient;

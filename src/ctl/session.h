@@ -56,7 +56,7 @@ class Session {
 
   Flags flags;
   std::string program;  // "orch ctl"
-  // Global flags that the verb takes for itself.
+  // Shared flags that the verb takes for itself: "user", "cluster", "selector".
   std::vector<std::string_view> own_flags = {};
 
  private:

@@ -85,7 +85,8 @@ Outcome<Output> Output::of(const Flags& flags) {
   } else {
     return Err(error(fmt::format(
         "unable to match a printer suitable for the output format \"{}\", allowed formats are: "
-        "custom-columns,json,jsonpath,jsonpath-file,name,wide,yaml",
+        "custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,"
+        "jsonpath-as-json,jsonpath-file,name,template,templatefile,wide,yaml",
         given)));
   }
   return out;
@@ -95,7 +96,7 @@ std::string Output::object_text(JsonValue object) const {
   if (!managed_fields_) object = without_managed_fields(std::move(object));
   switch (kind_) {
     case Kind::kJson:
-      return object.dump_go(4) + "\n";
+      return (keeps_order_ ? object.dump(4) : object.dump_go(4)) + "\n";
     case Kind::kYaml:
       return api::json_to_yaml(object.dump_go());
     case Kind::kJsonPath:
@@ -133,6 +134,8 @@ void Output::print_done(const Target& target, std::string_view done,
     fmt::print("{}\n", target.label());
   } else if (prints_objects()) {
     const std::string text = object_text(object);
+    if (printed_ && kind_ == Kind::kYaml) fmt::print("---\n");
+    printed_ = true;
     std::fwrite(text.data(), 1, text.size(), stdout);
   } else {
     fmt::print("{} {}\n", target.label(), done);

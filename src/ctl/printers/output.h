@@ -21,6 +21,8 @@ class Output {
   // format "x", allowed formats are: ...`.
   static Outcome<Output> of(const Flags& flags);
   Kind kind() const { return kind_; }
+  // JSON with its fields as they come, not sorted: what Go's typed structs print.
+  void keep_order() { keeps_order_ = true; }
   // Is the object itself printed (json, yaml, jsonpath, columns)?
   bool prints_objects() const { return kind_ >= Kind::kJson && kind_ != Kind::kName; }
 
@@ -35,6 +37,8 @@ class Output {
  private:
   Kind kind_ = Kind::kDefault;
   bool managed_fields_ = false;
+  bool keeps_order_ = false;
+  mutable bool printed_ = false;  // YAML documents after the first get a line "---"
   std::vector<std::string> headers_;
   std::vector<JsonPath> paths_;
 };

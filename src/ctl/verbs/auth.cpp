@@ -48,12 +48,7 @@ Outcome<int> list_rules(Session& session) {
     rows.push_back({"Resources", "Non-Resource URLs", "Resource Names", "Verbs"});
   }
   for (const Rule& rule : rules) {
-    std::string resource = rule.resources.empty() ? "" : rule.resources[0];
-    if (!rule.groups.empty() && !rule.groups[0].empty()) {
-      const size_t slash = resource.find('/');
-      resource.insert(slash == std::string::npos ? resource.size() : slash, "." + rule.groups[0]);
-    }
-    rows.push_back({resource, fmt::format("[{}]", join(rule.urls, " ")),
+    rows.push_back({rule_resource(rule), fmt::format("[{}]", join(rule.urls, " ")),
                     fmt::format("[{}]", join(rule.names, " ")),
                     fmt::format("[{}]", join(rule.verbs, " "))});
   }
@@ -140,7 +135,8 @@ Outcome<int> can_i(Session& session, std::vector<std::string> args) {
 }
 
 Outcome<int> who_am_i(Session& session, std::vector<std::string>) {
-  ORCH_TRY(const Output output, Output::of(session.flags));
+  ORCH_TRY(Output output, Output::of(session.flags));
+  output.keep_order();
   ORCH_TRY(const JsonValue answer, review(session, "authentication.k8s.io", "SelfSubjectReview",
                                           "selfsubjectreviews", JsonValue()));
   if (output.prints_objects()) {
@@ -262,7 +258,7 @@ Outcome<JsonValue> carry_out(const Writer& writer, const Target& target, const P
 
 Outcome<int> reconcile(Session& session, std::vector<std::string>) {
   if (!session.flags.given("filename")) {
-    return Err(usage_error(session, "auth reconcile", "must specify one of -f and -k"));
+    return Err(error("must specify one of -f and -k"));
   }
   ORCH_TRY(const auto targets, session.targets({}));
   ORCH_TRY(const Writer writer, Writer::of(session, "kubectl-auth-reconcile"));

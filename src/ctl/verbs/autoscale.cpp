@@ -22,7 +22,8 @@ Outcome<int> run(Session& session) {
         "--max=MAXPODS must be larger or equal to --min=MINPODS, max: {}, min: {}", most, least)));
   }
   ORCH_TRY(const auto targets, session.targets(flags.args()));
-  ORCH_TRY(const Writer writer, Writer::of(session, "kubectl-autoscale"));
+  ORCH_TRY(Writer writer, Writer::of(session, "kubectl-autoscale"));
+  writer.output.keep_order();
   return for_each_target(targets, [&](const Target& target) -> Outcome<Unit> {
     ORCH_CHECK(session.fetch(target));
     if (!target.resource->has_scale) {

@@ -95,7 +95,8 @@ Outcome<int> create_generated(Session& session, std::vector<std::string> args) {
   }
   ORCH_TRY(const std::string name, one_name(session, fmt::format("create {}", kind->words), args));
   ORCH_TRY(JsonValue object, kind->make(session, name));
-  ORCH_TRY(const Writer writer, Writer::of(session, "kubectl-create"));
+  ORCH_TRY(Writer writer, Writer::of(session, "kubectl-create"));
+  writer.output.keep_order();
   ORCH_TRY(Target target, session.target_of({std::move(object), ""}));
   if (!session.flags.given("namespace")) {  // only then does kubectl write it into the object
     JsonValue metadata = target.object.get("metadata");

@@ -44,7 +44,18 @@ Described gather(Session& session, const Target& target, JsonValue object) {
                        return a.get("lastTimestamp").text() < b.get("lastTimestamp").text();
                      });
   }
-  if (kind == "Node") {
+  const bool has_pods = kind == "ReplicaSet" || kind == "StatefulSet" || kind == "DaemonSet";
+  if (has_pods) {
+    for (JsonValue& pod :
+         list(session, fmt::format("/api/v1/namespaces/{}/pods", net::url_encode(ns)))
+             .value_or(std::vector<JsonValue>{})) {
+      for (const JsonValue& owner : pod.at("metadata.ownerReferences").items()) {
+        if (owner.get("uid").text() != uid) continue;
+        out.pods.push_back(std::move(pod));
+        break;
+      }
+    }
+  } else if (kind == "Node") {
     const std::string fields =
         fmt::format("spec.nodeName={},status.phase!=Failed,status.phase!=Succeeded", name);
     out.pods = list(session, "/api/v1/pods" + query_text({{"fieldSelector", fields}}))
@@ -68,16 +79,6 @@ Described gather(Session& session, const Target& target, JsonValue object) {
     }
   }
   return out;
-}
-
-std::string text_of(const Described& what, const Resource& resource) {
-  if (resource.group.empty() && resource.kind == "Pod") return describe_pod(what);
-  if (resource.group.empty() && resource.kind == "Node") return describe_node(what);
-  if (resource.group.empty() && resource.kind == "Service") return describe_service(what);
-  if (resource.group.empty() && resource.kind == "ConfigMap") return describe_config_map(what);
-  if (resource.group.empty() && resource.kind == "Secret") return describe_secret(what);
-  if (resource.group == "apps" && resource.kind == "Deployment") return describe_deployment(what);
-  return describe_any(what);
 }
 
 // "TYPE" means all of them, "TYPE NAME" those of this name.
@@ -121,7 +122,7 @@ Outcome<int> run(Session& session) {
   return for_each_target(targets, [&](const Target& target) -> Outcome<Unit> {
     ORCH_TRY(JsonValue object, session.fetch(target));
     const Described what = gather(session, target, std::move(object));
-    fmt::print("{}{}", first ? "" : "\n\n", elastic(text_of(what, *target.resource)));
+    fmt::print("{}{}", first ? "" : "\n\n", elastic(describe(what, target.resource->group, target.resource->kind)));
     first = false;
     return Unit{};
   });

@@ -93,7 +93,7 @@ Outcome<int> compare(const std::string& from, const std::string& to) {
 
 Outcome<int> diff_all(Session& session) {
   if (!session.flags.given("filename")) {
-    return Err(usage_error(session, "diff", "must specify one of -f and -k"));
+    return Err(error("must specify one of -f and -k"));
   }
   ORCH_TRY(Writer writer, Writer::of(session, session.flags.on("server-side")
                                                   ? "kubectl"

@@ -110,8 +110,10 @@ Outcome<JsonValue> service_of(const Flags& flags, const Target& target, const Js
 }
 
 Outcome<int> run(Session& session) {
+  session.own_flags.push_back("selector");  // the service's, not that of what is exposed
   ORCH_TRY(const auto targets, session.targets(session.flags.args()));
-  ORCH_TRY(const Writer writer, Writer::of(session, "kubectl-expose"));
+  ORCH_TRY(Writer writer, Writer::of(session, "kubectl-expose"));
+  writer.output.keep_order();
   return for_each_target(targets, [&](const Target& target) -> Outcome<Unit> {
     ORCH_TRY(const JsonValue object, session.fetch(target));
     ORCH_TRY(JsonValue service, service_of(session.flags, target, object));

@@ -347,7 +347,8 @@ Outcome<int> run(Session& session) {
     return Err(Failure{
         fmt::format("You must specify the type of resource to get. Use \"{0} api-resources\" for a "
                     "complete list of supported resources.\n\nerror: Required resource not "
-                    "specified.\nSee '{0} get -h' for help and examples",
+                    "specified.\nUse \"{0} explain <resource>\" for a detailed description of that "
+                    "resource (e.g. {0} explain pods).\nSee '{0} get -h' for help and examples",
                     session.program),
         1, ""});
   }

@@ -82,7 +82,8 @@ Outcome<std::vector<Source>> sources_of(Session& session) {
     if (args.empty() || args.size() > 3) {
       return Err(
           error("expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or "
-                "TYPE/NAME is a required argument for the logs command"));
+                "TYPE/NAME is a required argument for the logs command\nSee '" +
+                session.program + " logs -h' for help and examples"));
     }
     ORCH_TRY(JsonValue pod, pick_pod(session, args[0]));
     pods.push_back(std::move(pod));

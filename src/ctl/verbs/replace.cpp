@@ -43,7 +43,7 @@ Outcome<Unit> delete_and_wait(const Writer& writer, const Target& target, int64_
 
 Outcome<int> run(Session& session) {
   const Flags& flags = session.flags;
-  if (!flags.given("filename")) return Err(usage_error(session, "replace", "must specify one of -f and -k"));
+  if (!flags.given("filename")) return Err(error("must specify one of -f and -k"));
   ORCH_TRY(const Writer writer, Writer::of(session, "kubectl-replace"));
   ORCH_TRY(const int64_t timeout, flags.millis("timeout"));
   ORCH_TRY(const auto targets, session.targets(flags.args()));

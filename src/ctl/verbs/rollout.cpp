@@ -8,8 +8,9 @@
 #include <optional>
 #include <thread>
 
+#include "ctl/describe.h"
+#include "ctl/printers/elastic.h"
 #include "ctl/printers/output.h"
-#include "ctl/printers/table.h"
 #include "ctl/rollout_status.h"
 #include "ctl/session.h"
 #include "orch/base/strings.h"
@@ -102,21 +103,21 @@ Outcome<Unit> show_history(Session& session, const Target& target) {
       if (revision.number != wanted) continue;
       const JsonValue shown =
           revision.template_.is_null() ? revision.patch.at("spec.template") : revision.template_;
-      fmt::print("{} with revision #{}\nPod Template:\n", target.label(), wanted);
-      for (const JsonValue& container : shown.at("spec.containers").items()) {
-        fmt::print("  {}:\t{}\n", container.get("name").text(), container.get("image").text());
-      }
+      fmt::print("{} with revision #{}\n{}", target.label(), wanted, describe_template(shown));
       return Unit{};
     }
     return Err(error("unable to find the specified revision"));
   }
-  fmt::print("{} \n", target.label());
-  std::vector<std::vector<std::string>> rows{{"REVISION", "CHANGE-CAUSE"}};
-  for (const Revision& revision : found) {
-    rows.push_back({std::to_string(revision.number),
-                    revision.change_cause.empty() ? "<none>" : revision.change_cause});
+  if (found.empty()) {
+    fmt::print("{} \nNo rollout history found.\n", target.label());
+    return Unit{};
   }
-  fmt::print("{}\n", ColumnWriter().lay_out(rows));
+  std::string text = "REVISION\tCHANGE-CAUSE\n";
+  for (const Revision& revision : found) {
+    text += fmt::format("{}\t{}\n", revision.number,
+                        revision.change_cause.empty() ? "<none>" : revision.change_cause);
+  }
+  fmt::print("{} \n{}\n", target.label(), elastic(text));
   return Unit{};
 }
 
@@ -248,8 +249,8 @@ Outcome<int> run(Session& session) {
       {"resume", [](Session& s, const Target& t) { return set_paused(s, t, false); }}};
   const auto chosen = known.find(what);
   if (chosen == known.end()) {
-    return Err(error(fmt::format("unknown command \"{} {}\"\nSee '{} rollout --help' for usage.",
-                                 "rollout", what, session.program)));
+    return Err(error(fmt::format("unknown command \"{}\"\nSee '{} rollout -h' for help and examples",
+                                 what, session.program)));
   }
   if (args.empty() && !session.flags.given("filename")) {
     return Err(error("required resource not specified"));

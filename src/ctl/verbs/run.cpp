@@ -130,7 +130,8 @@ Outcome<int> run(Session& session) {
   ORCH_CHECK(need_flag(flags, "image"));
   const bool attached = flags.given("attach") ? flags.on("attach")
                                               : flags.on("stdin") || flags.on("tty");
-  ORCH_TRY(const Writer writer, Writer::of(session, "kubectl-run"));
+  ORCH_TRY(Writer writer, Writer::of(session, "kubectl-run"));
+  writer.output.keep_order();
   if (attached && writer.dry_run != DryRun::kNone) {
     return Err(usage_error(session, "run",
                            "--dry-run=[server|client] can't be used with attached containers "

@@ -27,6 +27,7 @@ Outcome<int> run(Session& session) {
   }
   if (format.empty()) {
     fmt::print("Client Version: {}\n", kClientVersion);
+    fmt::print("Kustomize Version: v5.5.0\n");
     if (!server.is_null()) fmt::print("Server Version: {}\n", server.get("gitVersion").text());
   } else {
     // Every JSON document is YAML too.

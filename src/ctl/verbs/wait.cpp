@@ -127,8 +127,11 @@ Outcome<Unit> wait_for(Session& session, const Condition& condition, const Targe
       return Unit{};
     }
     if (deadline && Clock::now() + pause > *deadline) {
+      if (condition.kind == Condition::Kind::kCreate) {
+        return Err(error("timed out waiting for the condition"));
+      }
       return Err(error(fmt::format("timed out waiting for the condition on {}/{}",
-                                   target.resource->plural_group(), target.name)));
+                                   target.resource->plural, target.name)));
     }
     std::this_thread::sleep_for(pause);
     pause = std::min(pause * 2, std::chrono::milliseconds(500));
@@ -138,7 +141,7 @@ Outcome<Unit> wait_for(Session& session, const Condition& condition, const Targe
 Outcome<int> run(Session& session) {
   const std::string text = session.flags.text("for");
   if (text.empty()) {
-    return Err(error("required flag(s) \"for\" not set"));
+    return Err(error("unrecognized condition: \"\""));
   }
   ORCH_TRY(const Condition condition, parse_condition(text));
   ORCH_TRY(const Output output, Output::of(session.flags));
