@@ -5,6 +5,8 @@ namespace orch::server {
 using namespace api;
 using corev1::Pod;
 
+constexpr size_t kToldMax = 10'000;
+
 std::vector<ObjectKey> claims_of(const Pod& pod) {
   std::vector<ObjectKey> out;
   for (const auto& volume : pod.spec.volumes) {
@@ -34,6 +36,8 @@ void OnceRecorder::tell(const Object& object, std::string_view type, std::string
                         std::string_view message) {
   std::string what = object.metadata.uid;
   what.append(" ").append(reason).append(" ").append(message);
+  // Whoever forgets to forget: at worst something is told again.
+  if (told_.size() > kToldMax) told_.clear();
   std::string& last = told_[key_of(object)];
   if (last == what) return;
   last = std::move(what);
