@@ -67,6 +67,8 @@ void add_server_options(Options& options, server::ServerConfig& config) {
               "Address of the cluster's DNS (default: the tenth of --service-cidr)");
   options.add("cluster-domain", config.cluster_domain, "Domain of the cluster's DNS");
   options.add("disable", config.disable, "Controllers and components to leave out, by name");
+  options.add("controllers", config.controllers,
+              "Controllers to run: names, -name to leave one out, * for all others (default: *)");
 }
 
 }  // namespace

@@ -186,7 +186,13 @@ Result<Unit, std::string> ServerImpl::start_loops() {
       std::make_unique<Controllers>(env_, *controllers_client_, *informers_, *controllers_events_,
                                     ControllersConfig{.cluster_cidr = config_.cluster_cidr,
                                                       .root_ca_pem = pki_.server_ca.certificate_pem,
+                                                      .selected = config_.controllers,
                                                       .disabled = config_.disable});
+  for (const auto& item : config_.controllers) {
+    const auto name = item.substr(item.starts_with('-') ? 1 : 0);
+    if (item == "*" || controllers_->knows(name)) continue;
+    return Err(fmt::format("--controllers: \"{}\" is not in the list of known controllers", name));
+  }
   for (const auto& name : config_.disable) {
     if (controllers_->knows(name) || PluginChain::knows(name)) continue;
     return Err(fmt::format("--disable: no controller or admission plugin is called \"{}\"", name));

@@ -27,6 +27,7 @@ struct ServerConfig {
   std::string cluster_domain = "cluster.local";
   std::string token;                           // "" = made and kept in <data-dir>/server/token
   std::vector<std::string> disable;            // controllers and components by name
+  std::vector<std::string> controllers;        // as kube-controller-manager's; empty = "*"
   std::string node_name;                       // of the machine, for certificates
 };
 

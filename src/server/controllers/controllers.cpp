@@ -19,6 +19,16 @@ constexpr SpecFunction kSpecs[] = {
 
 }  // namespace
 
+bool is_controller_selected(std::string_view name, const std::vector<std::string>& selection) {
+  bool others = selection.empty();
+  for (const std::string& item : selection) {
+    if (item == name) return true;
+    if (item.starts_with('-') && std::string_view(item).substr(1) == name) return false;
+    others = others || item == "*";
+  }
+  return others;
+}
+
 struct Controllers::Impl {
   client::ControllerContext context;
   std::vector<std::unique_ptr<client::Controller>> controllers;
@@ -32,7 +42,8 @@ Controllers::Controllers(Env& env, const client::Client& client, client::Informe
     auto spec = make(impl_->context, config);
     impl_->names.push_back(spec.name);
     const auto& off = config.disabled;
-    if (std::find(off.begin(), off.end(), spec.name) != off.end()) {
+    if (std::find(off.begin(), off.end(), spec.name) != off.end() ||
+        !is_controller_selected(spec.name, config.selected)) {
       log::info("controllers", "{} is disabled", spec.name);
       continue;
     }

@@ -5,6 +5,7 @@
 
 #include "orch/api/selector.h"
 #include "orch/base/strings.h"
+#include "server/controllers/pod_control.h"
 #include "server/controllers/pods.h"
 #include "server/controllers/specs.h"
 
@@ -28,7 +29,9 @@ class DeploymentReconciler final : public client::Reconciler {
   client::ReconcileResult reconcile(const ObjectKey& key) override {
     auto deployment = deployments_.get(key.namespace_, key.name);
     if (!deployment) return client::done();
-    ORCH_TRY(auto sets, claim(*deployment));
+    ORCH_TRY(const auto selector, workload_selector(deployment->spec.selector));
+    if (selector.empty()) return refuse(*deployment);
+    ORCH_TRY(auto sets, claim(*deployment, selector));
     DeploymentInput input{*deployment, std::move(sets), {}, context_.env.clock.now()};
     for (const auto& set : input.sets) {
       bool running = false;
@@ -44,15 +47,26 @@ class DeploymentReconciler final : public client::Reconciler {
   }
 
  private:
-  Result<std::vector<ReplicaSetPtr>, client::ReconcileError> claim(const Deployment& deployment) {
-    auto selector = deployment.spec.selector
-                        ? LabelSelector::from(*deployment.spec.selector)
-                        : Result<LabelSelector, std::string>(LabelSelector::nothing());
-    if (!selector) return Err(client::ReconcileError("spec.selector: " + selector.error(), true));
+  client::ReconcileResult refuse(const Deployment& deployment) {
+    context_.events.record(
+        client::subject_of(deployment), "Warning", "SelectingAll",
+        "This deployment is selecting all pods. A non-empty selector is required.");
+    if (deployment.status.observedGeneration >= deployment.metadata.generation) {
+      return client::done();
+    }
+    Deployment changed = deployment;
+    changed.status.observedGeneration = deployment.metadata.generation;
+    auto written = context_.client.update_status(changed);
+    if (!written && !written.error().is("NotFound")) return Err(written.error());
+    return client::done();
+  }
+
+  Result<std::vector<ReplicaSetPtr>, client::ReconcileError> claim(const Deployment& deployment,
+                                                                   const LabelSelector& selector) {
     std::vector<ReplicaSetPtr> claimed;
     for (const auto& set : sets_.list(deployment.metadata.namespace_)) {
       const auto* controller = controller_of(*set);
-      const bool matches = selector->matches(set->metadata.labels);
+      const bool matches = selector.matches(set->metadata.labels);
       std::string patch;
       if (controller == nullptr && matches && !set->metadata.deletionTimestamp &&
           !deployment.metadata.deletionTimestamp) {
@@ -74,8 +88,12 @@ class DeploymentReconciler final : public client::Reconciler {
 
   Outcome run(const Deployment& deployment, const DeploymentPlan& plan) {
     if (plan.create) {
-      ORCH_TRY(const bool there, create(deployment, *plan.create));
-      if (!there) return count_collision(deployment);
+      auto there = create(deployment, *plan.create);
+      if (!there) {
+        ORCH_CHECK(write_failure(deployment, plan, there.error().message));
+        return Err(std::move(there).error());
+      }
+      if (!*there) return count_collision(deployment);
     }
     for (const auto& set : plan.update) {
       // A scale step of the same set carries these changes itself.
@@ -111,16 +129,40 @@ class DeploymentReconciler final : public client::Reconciler {
       return true;
     }
     if (!created.error().is("AlreadyExists")) {
-      context_.events.record(subject, "Warning", "ReplicaSetCreateError",
-                             fmt::format("Failed to create new replica set \"{}\": {}",
-                                         set.metadata.name, created.error().message));
-      return Err(created.error());
+      const std::string why = fmt::format("Failed to create new replica set \"{}\": {}",
+                                          set.metadata.name, created.error().message);
+      if (!is_namespace_terminating(created.error())) {
+        context_.events.record(subject, "Warning", "ReplicaSetCreateError", why);
+      }
+      return Err(client::ReconcileError(why));
     }
     auto existing = context_.client.get<ReplicaSet>(set.metadata.namespace_, set.metadata.name);
     if (!existing) return Err(existing.error());
     const bool ours = is_controlled_by(*existing, deployment);
     auto shared = std::make_shared<const ReplicaSet>(std::move(*existing));
     return ours && find_new_set(deployment, {shared}) != nullptr;  // then only the cache lags
+  }
+
+  // What the plan says was made was not: that is said instead.
+  Outcome write_failure(const Deployment& deployment, const DeploymentPlan& plan,
+                        const std::string& why) {
+    DeploymentPlan failed;
+    failed.status = plan.status;
+    for (auto& condition : failed.status.conditions) {
+      if (condition.type != "Progressing") continue;
+      for (const auto& before : deployment.status.conditions) {
+        if (before.type == "Progressing") condition = before;
+      }
+      if (condition.reason == "ReplicaSetCreateError") continue;  // stands with its first text
+      if (condition.status != "False") {
+        condition.lastTransitionTime = Time(context_.env.clock.now());
+      }
+      condition.status = "False";
+      condition.reason = "ReplicaSetCreateError";
+      condition.message = why;
+      condition.lastUpdateTime = Time(context_.env.clock.now());
+    }
+    return write_deployment(deployment, failed);
   }
 
   // Hash collisions are counted, so that the next hash differs.

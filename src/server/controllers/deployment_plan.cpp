@@ -18,6 +18,8 @@ using appsv1::ReplicaSet;
 
 namespace {
 
+constexpr size_t kHistoryBytesMax = 2000;  // of the annotation; the oldest numbers go first
+
 int32_t replicas_of(const ReplicaSet& set) { return set.spec.replicas.value_or(1); }
 
 int64_t revision_of(const Object& object) {
@@ -164,6 +166,7 @@ class Planner {
     if (before != 0) {
       std::string& history = set.metadata.annotations[kRevisionHistory];
       history += (history.empty() ? "" : ",") + std::to_string(before);
+      while (history.size() > kHistoryBytesMax) history.erase(0, history.find(',') + 1);
     }
     set.metadata.annotations[kRevision] = revision;
   }

@@ -19,7 +19,6 @@ using discoveryv1::EndpointSlice;
 namespace {
 
 constexpr size_t kEndpointsMax = 1000;
-constexpr const char* kManagedBy = "endpointslice.kubernetes.io/managed-by";
 
 corev1::ObjectReference pod_reference(const Pod& pod) {
   corev1::ObjectReference reference;
@@ -41,6 +40,11 @@ Endpoint make_endpoint(const Pod& pod, const Service& service, const std::string
   endpoint.targetRef = pod_reference(pod);
   if (!pod.spec.nodeName.empty()) endpoint.nodeName = pod.spec.nodeName;
   if (!zone.empty()) endpoint.zone = zone;
+  // Whoever is in the same zone is to use it.
+  if (!zone.empty() && *endpoint.conditions.ready &&
+      service.spec.trafficDistribution.value_or("") == "PreferClose") {
+    endpoint.hints.ensure().forZones.emplace_back().name = zone;
+  }
   if (!pod.spec.hostname.empty() && pod.spec.subdomain == service.metadata.name) {
     endpoint.hostname = pod.spec.hostname;
   }
@@ -76,7 +80,7 @@ EndpointSlice empty_slice(const Service& service, const PortKey& key, size_t ind
   slice.metadata.namespace_ = service.metadata.namespace_;
   slice.metadata.labels = service.metadata.labels;
   slice.metadata.labels["kubernetes.io/service-name"] = service.metadata.name;
-  slice.metadata.labels[kManagedBy] = "endpointslice-controller.k8s.io";
+  slice.metadata.labels[kManagedBy] = kSliceController;
   if (service.spec.clusterIP == "None") {
     slice.metadata.labels["service.kubernetes.io/headless"] = "";
   }

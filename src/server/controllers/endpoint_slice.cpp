@@ -1,12 +1,13 @@
 // The EndpointSlice and Endpoints controllers' shells.
-#include <fmt/format.h>
-
 #include <map>
+#include <mutex>
 
 #include "orch/api/selector.h"
 #include "server/controllers/pods.h"
 #include "server/controllers/service_pods.h"
+#include "server/controllers/slice_writer.h"
 #include "server/controllers/specs.h"
+#include "server/controllers/topology_hints.h"
 
 namespace orch::server {
 
@@ -38,19 +39,8 @@ std::vector<PodPtr> selected_pods(const Service& service, const client::Lister<P
 
 namespace {
 
-// What of a slice the controller owns: annotations, for one, are not its to undo.
-bool same_slice(const EndpointSlice& a, const EndpointSlice& b) {
-  EndpointSlice x = a, y = b;
-  const auto strip = [](EndpointSlice& slice) {
-    metav1::ObjectMeta kept;
-    kept.labels = slice.metadata.labels;
-    kept.ownerReferences = slice.metadata.ownerReferences;
-    slice.metadata = std::move(kept);
-  };
-  strip(x);
-  strip(y);
-  return equal(x, y);
-}
+constexpr const char* kZone = "topology.kubernetes.io/zone";
+constexpr size_t kToldMax = 10'000;
 
 class EndpointSliceReconciler final : public client::Reconciler {
  public:
@@ -72,54 +62,33 @@ class EndpointSliceReconciler final : public client::Reconciler {
     const auto zone = [this](const std::string& name) -> std::string {
       auto node = nodes_.get("", name);
       if (!node) return "";
-      auto it = node->metadata.labels.find("topology.kubernetes.io/zone");
+      auto it = node->metadata.labels.find(kZone);
       return it == node->metadata.labels.end() ? "" : it->second;
     };
-    std::map<std::string, EndpointSlice> wanted;
-    for (auto& slice : plan_slices(*service, selected_pods(*service, pods_), zone)) {
-      wanted.emplace(slice.metadata.name, std::move(slice));
-    }
-    for (const auto& existing : slices_.by_index("owner", service->metadata.uid)) {
-      if (!is_managed(*existing)) continue;
-      ORCH_CHECK(bring_up_to_date(*existing, wanted));
-    }
-    for (const auto& [name, slice] : wanted) {
-      auto created = context_.client.create(slice);
-      if (!created && !namespace_gone(created.error())) return Err(created.error());
-    }
+    auto wanted = plan_slices(*service, selected_pods(*service, pods_), zone);
+    report(*service, add_topology_hints(*service, zone_cpu_shares(nodes_.list()), wanted));
+    ORCH_CHECK(write_slices(context_, slices_.by_index("owner", service->metadata.uid),
+                            kSliceController, wanted));
     return client::done();
   }
 
  private:
-  // Slices that others made for the Service are theirs.
-  static bool is_managed(const EndpointSlice& slice) {
-    auto it = slice.metadata.labels.find("endpointslice.kubernetes.io/managed-by");
-    return it != slice.metadata.labels.end() && it->second == "endpointslice-controller.k8s.io";
-  }
-
-  static bool namespace_gone(const Error& error) { return error.code == 403 || error.code == 404; }
-
-  // Updates or deletes the existing slice and strikes it off what is wanted.
-  Result<Unit, client::ReconcileError> bring_up_to_date(
-      const EndpointSlice& existing, std::map<std::string, EndpointSlice>& wanted) {
-    auto it = wanted.find(existing.metadata.name);
-    if (it == wanted.end()) {
-      auto removed = context_.client.remove<EndpointSlice>(existing.metadata.namespace_,
-                                                           existing.metadata.name);
-      if (!removed && !removed.error().is("NotFound")) return Err(removed.error());
-      return Unit{};
+  // Said when it changes, not in every round.
+  void report(const Service& service, const TopologyHints& hints) {
+    {
+      std::lock_guard lock(mutex_);
+      auto it = told_.find(service.metadata.uid);
+      if (it == told_.end() ? hints.message.empty() : it->second == hints.message) return;
+      if (hints.message.empty()) {
+        told_.erase(it);
+        return;
+      }
+      if (told_.size() >= kToldMax) told_.clear();
+      told_[service.metadata.uid] = hints.message;
     }
-    EndpointSlice changed = std::move(it->second);
-    wanted.erase(it);
-    if (same_slice(changed, existing)) return Unit{};
-    auto labels = changed.metadata.labels;
-    auto owners = changed.metadata.ownerReferences;
-    changed.metadata = existing.metadata;
-    changed.metadata.labels = std::move(labels);
-    changed.metadata.ownerReferences = std::move(owners);
-    auto updated = context_.client.update(changed);
-    if (!updated) return Err(updated.error());
-    return Unit{};
+    context_.events.record(
+        client::subject_of(service), hints.enabled ? "Normal" : "Warning",
+        hints.enabled ? "TopologyAwareHintsEnabled" : "TopologyAwareHintsDisabled", hints.message);
   }
 
   client::ControllerContext context_;
@@ -127,6 +96,8 @@ class EndpointSliceReconciler final : public client::Reconciler {
   client::Lister<Pod> pods_;
   client::Lister<corev1::Node> nodes_;
   client::Lister<EndpointSlice> slices_;
+  std::mutex mutex_;
+  std::map<std::string, std::string> told_;  // what was last said of a Service's hints, by uid
 };
 
 class EndpointsReconciler final : public client::Reconciler {
@@ -182,13 +153,38 @@ class EndpointsReconciler final : public client::Reconciler {
   client::Lister<Endpoints> endpoints_;
 };
 
+// The zones of endpoints are those of their nodes, and hints go by what the nodes have.
+client::Watch watch_zones(client::ControllerContext& context) {
+  auto services = context.informers.lister<Service>();
+  return {&resource_of<corev1::Node>(), [services](const ObjectPtr& old, const ObjectPtr& now) {
+            std::vector<ObjectKey> keys;
+            const auto facts = [](const ObjectPtr& object) -> std::string {
+              if (!object) return "";
+              const auto& node = static_cast<const corev1::Node&>(*object);
+              auto zone = node.metadata.labels.find(kZone);
+              auto cpu = node.status.allocatable.find("cpu");
+              std::string out = zone == node.metadata.labels.end() ? "" : zone->second;
+              if (cpu != node.status.allocatable.end()) out += "/" + cpu->second.str();
+              for (const auto& condition : node.status.conditions) {
+                if (condition.type == "Ready") out += "/" + condition.status;
+              }
+              return out;
+            };
+            if (facts(old) == facts(now)) return keys;
+            for (const auto& service : services.list()) {
+              if (!service->spec.selector.empty()) keys.push_back(key_of(*service));
+            }
+            return keys;
+          }};
+}
+
 }  // namespace
 
 client::ControllerSpec endpoint_slice_controller(client::ControllerContext& context,
                                                  const ControllersConfig&) {
   return {.name = "endpointslice-controller",
           .watches = {client::primary<Service>(), client::owned<EndpointSlice, Service>(),
-                      watch_service_pods(context)},
+                      watch_service_pods(context), watch_zones(context)},
           .strands = 2,
           .make = [](client::ControllerContext& c) -> std::unique_ptr<client::Reconciler> {
             return std::make_unique<EndpointSliceReconciler>(c);

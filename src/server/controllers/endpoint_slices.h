@@ -15,6 +15,9 @@ namespace orch::server {
 using PodPtr = std::shared_ptr<const api::corev1::Pod>;
 
 inline constexpr size_t kEndpointsPerSlice = 100;
+inline constexpr const char* kManagedBy = "endpointslice.kubernetes.io/managed-by";
+inline constexpr const char* kSliceController = "endpointslice-controller.k8s.io";
+inline constexpr const char* kMirrorController = "endpointslicemirroring-controller.k8s.io";
 inline constexpr const char* kOverCapacity = "endpoints.kubernetes.io/over-capacity";
 
 // The slices a Service should have, in order; named deterministically, so that a cache that lags
@@ -27,6 +30,15 @@ std::vector<api::discoveryv1::EndpointSlice> plan_slices(
 // The Endpoints object of the same; at most 1,000 addresses, as upstream.
 api::corev1::Endpoints plan_endpoints(const api::corev1::Service& service,
                                       const std::vector<PodPtr>& pods);
+
+// Whether the Endpoints object is one that somebody keeps by hand and that is to be mirrored.
+bool should_mirror(const api::corev1::Endpoints& endpoints, const api::corev1::Service* service);
+struct MirrorPlan {
+  std::vector<api::discoveryv1::EndpointSlice> slices;
+  size_t invalid = 0;  // addresses that are none
+  size_t skipped = 0;  // beyond 1,000 a subset
+};
+MirrorPlan plan_mirror(const api::corev1::Endpoints& endpoints);
 
 // The container port a Service port leads to in this pod; nullopt if it names none there.
 std::optional<int32_t> find_port(const api::corev1::Pod& pod, const api::corev1::ServicePort& port);

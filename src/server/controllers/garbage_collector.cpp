@@ -5,7 +5,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <deque>
 #include <memory>
+#include <mutex>
+#include <set>
 
 #include "orch/api/codec.h"
 #include "orch/base/strings.h"
@@ -20,6 +23,7 @@ using Outcome = Result<Unit, client::ReconcileError>;
 constexpr const char* kOwnerIndex = "owner-uids";
 constexpr const char* kForeground = "foregroundDeletion";
 constexpr const char* kOrphan = "orphan";
+constexpr size_t kDeletedMax = 4096;
 
 // Events come and go in masses and own nothing; their owners never delete them.
 bool is_collected(const ResourceInfo& resource) {
@@ -75,12 +79,40 @@ class Graph {
     return out;
   }
 
+  // Owners that were seen to go need not be looked for elsewhere.
+  void note_deleted(const std::string& uid) const {
+    std::lock_guard lock(mutex_);
+    if (!deleted_.insert(uid).second) return;
+    deleted_order_.push_back(uid);
+    if (deleted_order_.size() <= kDeletedMax) return;
+    deleted_.erase(deleted_order_.front());
+    deleted_order_.pop_front();
+  }
+
+  // Wherever it is. Looks at all objects of the kind: for what goes wrong only.
+  ObjectPtr find_by_uid(const ResourceInfo& resource, const std::string& uid) const {
+    {
+      std::lock_guard lock(mutex_);
+      if (deleted_.count(uid) > 0) return nullptr;
+    }
+    for (const auto& [known, informer] : informers_) {
+      if (known != &resource) continue;
+      for (auto& object : informer->list()) {
+        if (object->metadata.uid == uid) return std::move(object);
+      }
+    }
+    return nullptr;
+  }
+
   const std::vector<std::pair<const ResourceInfo*, client::InformerBase*>>& informers() const {
     return informers_;
   }
 
  private:
   std::vector<std::pair<const ResourceInfo*, client::InformerBase*>> informers_;
+  mutable std::mutex mutex_;
+  mutable std::set<std::string> deleted_;
+  mutable std::deque<std::string> deleted_order_;
 };
 
 const ResourceInfo* owner_resource(const metav1::OwnerReference& owner) {
@@ -120,7 +152,10 @@ class GarbageCollector final : public client::Reconciler {
     if (resource == nullptr) return OwnerState::kThere;  // of a kind we cannot judge
     // A cluster-scoped object cannot be owned by a namespaced one: such an owner cannot be looked
     // for, so its object stays. Owners in other namespaces count as gone.
-    if (resource->namespaced && object.metadata.namespace_.empty()) return OwnerState::kThere;
+    if (resource->namespaced && object.metadata.namespace_.empty()) {
+      report_elsewhere(*resource, object, owner);
+      return OwnerState::kThere;
+    }
     const std::string ns = resource->namespaced ? object.metadata.namespace_ : "";
     const auto judge = [&](const Object& found) {
       if (found.metadata.uid != owner.uid) return OwnerState::kGone;
@@ -133,9 +168,23 @@ class GarbageCollector final : public client::Reconciler {
       if (state != OwnerState::kGone) return state;
     }
     auto live = context_.client.raw().get(*resource, ns, owner.name);
-    if (live) return judge(**live);
-    if (live.error().is("NotFound")) return OwnerState::kGone;
-    return Err(client::ReconcileError(live.error()));
+    if (!live && !live.error().is("NotFound")) return Err(client::ReconcileError(live.error()));
+    const OwnerState state = live ? judge(**live) : OwnerState::kGone;
+    if (state == OwnerState::kGone) report_elsewhere(*resource, object, owner);
+    return state;
+  }
+
+  // An owner that lives, but not where the object could have it as owner.
+  void report_elsewhere(const ResourceInfo& resource, const Object& object,
+                        const metav1::OwnerReference& owner) const {
+    const auto found = graph_->find_by_uid(resource, owner.uid);
+    const std::string& ns = object.metadata.namespace_;
+    if (!found || !resource.namespaced || found->metadata.namespace_ == ns) return;
+    context_.events.record(
+        client::subject_of(object), "Warning", "OwnerRefInvalidNamespace",
+        fmt::format("ownerRef [{}/{}, namespace: {}, name: {}, uid: {}] does not exist in "
+                    "namespace \"{}\"",
+                    owner.apiVersion, owner.kind, ns, owner.name, owner.uid, ns));
   }
 
   Outcome collect(const ResourceInfo& resource, const Object& object) const {
@@ -154,12 +203,32 @@ class GarbageCollector final : public client::Reconciler {
     }
     // Nobody but owners that are going: go as they do. What has dependents of its own that block
     // it waits for them.
-    const bool blocked = waiting && has_blocking_dependents(object);
+    if (!waiting) return remove(resource, object, "Background");
+    const auto dependents = graph_->dependents(object.metadata.uid);
+    if (std::any_of(dependents.begin(), dependents.end(), waits_for_dependents)) {
+      ORCH_CHECK(unblock_owners(resource, object));
+    }
+    const bool blocked = !blocking(object, dependents).empty();
     return remove(resource, object, blocked ? "Foreground" : "Background");
   }
 
-  bool has_blocking_dependents(const Object& object) const {
-    return !blocking(object, graph_->dependents(object.metadata.uid)).empty();
+  static bool waits_for_dependents(const Dependent& dependent) {
+    return dependent.object->metadata.deletionTimestamp &&
+           has_finalizer(*dependent.object, kForeground);
+  }
+
+  // Owners that own each other would wait for each other for ever: this one does not hold up its
+  // owners any more.
+  Outcome unblock_owners(const ResourceInfo& resource, const Object& object) const {
+    std::string owners;
+    bool changed = false;
+    for (auto owner : object.metadata.ownerReferences) {
+      changed = changed || owner.blockOwnerDeletion.value_or(false);
+      owner.blockOwnerDeletion = false;
+      owners += (owners.empty() ? "" : ",") + to_json(owner);
+    }
+    if (!changed) return Unit{};
+    return patch(resource, object, fmt::format(R"("ownerReferences":[{}])", owners));
   }
 
   static std::vector<Dependent> blocking(const Object& owner, std::vector<Dependent> dependents) {
@@ -240,13 +309,16 @@ class GarbageCollector final : public client::Reconciler {
   std::shared_ptr<const Graph> graph_;
 };
 
-// The owners of `old` that `now` has no more: one of them may have waited for that.
+// The owners of `old` that `now` has no more or holds up no more: one of them may have waited for
+// that.
 void push_owners(const Object& old, const Object* now, std::vector<ObjectKey>& keys) {
   for (const auto& owner : old.metadata.ownerReferences) {
     const bool kept =
-        now != nullptr &&
-        std::any_of(now->metadata.ownerReferences.begin(), now->metadata.ownerReferences.end(),
-                    [&](const auto& o) { return o.uid == owner.uid; });
+        now != nullptr && std::any_of(now->metadata.ownerReferences.begin(),
+                                      now->metadata.ownerReferences.end(), [&](const auto& o) {
+                                        return o.uid == owner.uid &&
+                                               o.blockOwnerDeletion == owner.blockOwnerDeletion;
+                                      });
     const auto* kind = owner_resource(owner);
     if (kept || kind == nullptr || !is_collected(*kind)) continue;
     keys.push_back(graph_key(*kind, kind->namespaced ? old.metadata.namespace_ : "", owner.name));
@@ -267,7 +339,9 @@ client::Watch watch_resource(const ResourceInfo& resource, std::shared_ptr<const
               if (old) push_owners(*old, now.get(), keys);
               return keys;
             }
-            for (const auto& dependent : graph->dependents(meta.uid)) {
+            const auto dependents = graph->dependents(meta.uid);
+            if (!dependents.empty()) graph->note_deleted(meta.uid);
+            for (const auto& dependent : dependents) {
               keys.push_back(graph_key(*dependent.resource, dependent.object->metadata.namespace_,
                                        dependent.object->metadata.name));
             }

@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "orch/api/corev1.h"
+#include "orch/base/strings.h"
 #include "server/controllers/specs.h"
 
 namespace orch::server {
@@ -26,28 +28,30 @@ class NamespaceReconciler final : public client::Reconciler {
     if (std::find(finalizers.begin(), finalizers.end(), "kubernetes") == finalizers.end()) {
       return client::done();
     }
-    std::string remaining, failed;
+    Left left;
     for (const auto* resource : all_resources()) {
       if (!resource->namespaced || !resource->stored) continue;
-      auto left = empty(*resource, key.name);
-      if (!left) {
-        failed += (failed.empty() ? "" : "; ") + left.error().message;
-      } else if (*left > 0) {
-        remaining += fmt::format("{}{}.{} has {} resource instances", remaining.empty() ? "" : ", ",
-                                 resource->plural, resource->group, *left);
-      }
+      auto emptied = empty(*resource, key.name, left);
+      if (!emptied) left.errors.push_back(emptied.error().message);
     }
-    ORCH_CHECK(write_conditions(*ns, remaining, failed));
-    if (!failed.empty()) return Err(client::ReconcileError(failed));
-    if (!remaining.empty()) return client::requeue_after(kLookAgain);
+    ORCH_CHECK(write_conditions(*ns, left));
+    if (!left.errors.empty()) return Err(client::ReconcileError(join(left.errors, ", ")));
+    if (!left.resources.empty()) return client::requeue_after(kLookAgain);
     return finalize(*ns);
   }
 
  private:
-  // Deletes all of a kind; the number of objects still there.
-  ApiResult<size_t> empty(const ResourceInfo& resource, const std::string& ns) {
+  // What could not be deleted, or not yet.
+  struct Left {
+    std::vector<std::string> resources;  // "pods. has 2 resource instances"
+    std::map<std::string, size_t> finalizers;
+    std::vector<std::string> errors;
+  };
+
+  // Deletes all of a kind and counts what is still there.
+  ApiResult<Unit> empty(const ResourceInfo& resource, const std::string& ns, Left& left) {
     ORCH_TRY(auto before, context_.client.raw().list(resource, ns, {}));
-    if (before.items.empty()) return size_t{0};
+    if (before.items.empty()) return Unit{};
     client::Request request;
     request.verb = "deletecollection";
     request.group = resource.group;
@@ -57,22 +61,44 @@ class NamespaceReconciler final : public client::Reconciler {
     request.query = {{"propagationPolicy", "Background"}};
     ORCH_CHECK(context_.client.raw().transport().call(request));
     ORCH_TRY(auto after, context_.client.raw().list(resource, ns, {}));
-    return after.items.size();
+    if (after.items.empty()) return Unit{};
+    left.resources.push_back(fmt::format("{}.{} has {} resource instances", resource.plural,
+                                         resource.group, after.items.size()));
+    for (const auto& object : after.items) {
+      for (const auto& finalizer : object->metadata.finalizers) ++left.finalizers[finalizer];
+    }
+    return Unit{};
   }
 
-  Result<Unit, client::ReconcileError> write_conditions(const Namespace& ns,
-                                                        const std::string& remaining,
-                                                        const std::string& failed) {
+  Result<Unit, client::ReconcileError> write_conditions(const Namespace& ns, Left& left) {
     Namespace changed = ns;
     changed.status.phase = "Terminating";
-    set(changed, "NamespaceDeletionContentFailure", !failed.empty(),
-        failed.empty() ? "ContentDeleted" : "ContentDeletionFailed",
-        failed.empty() ? "All content successfully deleted, may be waiting on finalization"
-                       : failed);
-    set(changed, "NamespaceContentRemaining", !remaining.empty(),
-        remaining.empty() ? "ContentRemoved" : "SomeResourcesRemain",
-        remaining.empty() ? "All content successfully removed"
-                          : "Some resources are remaining: " + remaining);
+    // Kinds are compiled in: finding and parsing them cannot fail.
+    set(changed, "NamespaceDeletionDiscoveryFailure", false, "ResourcesDiscovered",
+        "All resources successfully discovered");
+    set(changed, "NamespaceDeletionGroupVersionParsingFailure", false, "ParsedGroupVersions",
+        "All legacy kube types successfully parsed");
+    std::sort(left.errors.begin(), left.errors.end());
+    const bool failed = !left.errors.empty();
+    set(changed, "NamespaceDeletionContentFailure", failed,
+        failed ? "ContentDeletionFailed" : "ContentDeleted",
+        failed ? join(left.errors, ", ")
+               : "All content successfully deleted, may be waiting on finalization");
+    std::sort(left.resources.begin(), left.resources.end());
+    const bool remaining = !left.resources.empty();
+    set(changed, "NamespaceContentRemaining", remaining,
+        remaining ? "SomeResourcesRemain" : "ContentRemoved",
+        remaining ? "Some resources are remaining: " + join(left.resources, ", ")
+                  : "All content successfully removed");
+    std::vector<std::string> finalizers;
+    for (const auto& [name, count] : left.finalizers) {
+      finalizers.push_back(fmt::format("{} in {} resource instances", name, count));
+    }
+    const bool held = !finalizers.empty();
+    set(changed, "NamespaceFinalizersRemaining", held,
+        held ? "SomeFinalizersRemain" : "ContentHasNoFinalizers",
+        held ? "Some content in the namespace has finalizers remaining: " + join(finalizers, ", ")
+             : "All content-preserving finalizers finished");
     if (equal(changed.status, ns.status)) return Unit{};
     auto written = context_.client.update_status(changed);
     if (!written && !written.error().is("NotFound") && !written.error().is("Conflict")) {
@@ -91,10 +117,10 @@ class NamespaceReconciler final : public client::Reconciler {
     condition.lastTransitionTime = Time(context_.env.clock.now());
     for (auto& existing : ns.status.conditions) {
       if (existing.type != type) continue;
-      if (existing.status == condition.status) {
-        condition.lastTransitionTime = existing.lastTransitionTime;
-      }
-      existing = std::move(condition);
+      const bool same = existing.status == condition.status &&
+                        existing.reason == condition.reason &&
+                        existing.message == condition.message;
+      if (!same) existing = std::move(condition);
       return;
     }
     ns.status.conditions.push_back(std::move(condition));

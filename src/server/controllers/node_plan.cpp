@@ -34,6 +34,25 @@ constexpr Managed kManaged[] = {
     {kUnreachableTaint, "NoExecute"},
 };
 
+// kube-controller-manager's defaults: --node-eviction-rate, --secondary-node-eviction-rate,
+// --unhealthy-zone-threshold, --large-cluster-size-threshold.
+constexpr Micros kEvictionInterval = Seconds{10};
+constexpr Micros kSlowEvictionInterval = Seconds{100};
+constexpr double kUnhealthyZone = 0.55;
+constexpr size_t kLargeCluster = 50;
+
+struct TtlStep {
+  size_t size_min, size_max;
+  int64_t seconds;
+};
+constexpr TtlStep kTtlSteps[] = {
+    {0, 100, 0}, {90, 500, 15}, {450, 1000, 30}, {900, 2000, 60}, {1800, SIZE_MAX, 300}};
+
+bool is_evicting(const Taint& taint) {
+  return taint.effect == "NoExecute" &&
+         (taint.key == kNotReadyTaint || taint.key == kUnreachableTaint);
+}
+
 bool wants(const Node& node, const Managed& taint) {
   const std::string_view key = taint.key;
   const auto is = [&node](std::string_view type, std::string_view status) {
@@ -79,13 +98,22 @@ std::vector<NodeCondition> unknown_conditions(const Node& node, WallTime now) {
   return conditions;
 }
 
-std::vector<Taint> plan_taints(const Node& node, WallTime now) {
+std::vector<Taint> plan_taints(const Node& node, WallTime now, Eviction eviction) {
   std::vector<Taint> taints = node.spec.taints;
-  for (const Managed& managed : kManaged) {
-    const auto it = std::find_if(taints.begin(), taints.end(), [&](const Taint& taint) {
+  const auto of = [&taints](const Managed& managed) {
+    return std::find_if(taints.begin(), taints.end(), [&](const Taint& taint) {
       return taint.key == managed.key && taint.effect == managed.effect;
     });
-    const bool wanted = wants(node, managed);
+  };
+  const bool evicts_already = std::any_of(taints.begin(), taints.end(), is_evicting);
+  for (const Managed& managed : kManaged) {
+    const auto it = of(managed);
+    bool wanted = wants(node, managed);
+    if (managed.effect == std::string_view("NoExecute")) {
+      // A node that evicts already may do so for the other reason at once.
+      wanted = wanted && eviction != Eviction::kSuspended &&
+               (eviction == Eviction::kNow || evicts_already);
+    }
     if (!wanted && it != taints.end()) taints.erase(it);
     if (wanted && it == taints.end()) {
       Taint taint;
@@ -97,6 +125,44 @@ std::vector<Taint> plan_taints(const Node& node, WallTime now) {
   }
   return taints;
 }
+
+bool wants_eviction(const Node& node) {
+  const auto& taints = node.spec.taints;
+  return std::none_of(taints.begin(), taints.end(), is_evicting) &&
+         std::any_of(std::begin(kManaged), std::end(kManaged), [&](const Managed& managed) {
+           return managed.effect == std::string_view("NoExecute") && wants(node, managed);
+         });
+}
+
+std::string zone_of(const Node& node) {
+  const auto label = [&node](const char* key) {
+    auto it = node.metadata.labels.find(key);
+    return it == node.metadata.labels.end() ? std::string() : it->second;
+  };
+  const std::string region = label("topology.kubernetes.io/region");
+  const std::string zone = label("topology.kubernetes.io/zone");
+  return region.empty() && zone.empty() ? "" : region + ":" + zone;
+}
+
+ZoneState zone_state(size_t ready, size_t not_ready) {
+  if (ready == 0 && not_ready > 0) return ZoneState::kFullDisruption;
+  const bool many = not_ready > 2 && static_cast<double>(not_ready) >=
+                                         kUnhealthyZone * static_cast<double>(ready + not_ready);
+  return many ? ZoneState::kPartialDisruption : ZoneState::kNormal;
+}
+
+std::optional<Micros> eviction_interval(ZoneState state, size_t nodes) {
+  if (state != ZoneState::kPartialDisruption) return kEvictionInterval;
+  if (nodes > kLargeCluster) return kSlowEvictionInterval;
+  return std::nullopt;
+}
+
+size_t ttl_step(size_t step, size_t nodes) {
+  while (nodes > kTtlSteps[step].size_max) ++step;
+  while (nodes < kTtlSteps[step].size_min) --step;
+  return step;
+}
+int64_t ttl_seconds(size_t step) { return kTtlSteps[step].seconds; }
 
 bool tolerates(const corev1::Toleration& toleration, const Taint& taint) {
   if (!toleration.effect.empty() && toleration.effect != taint.effect) return false;

@@ -1,9 +1,8 @@
 // Pod garbage collector: pods of nodes that are gone, and finished pods beyond the threshold.
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "orch/api/corev1.h"
+#include "server/controllers/pod_removal.h"
 #include "server/controllers/pods.h"
 #include "server/controllers/specs.h"
 
@@ -18,6 +17,16 @@ constexpr size_t kTerminatedMax = 12500;  // --terminated-pod-gc-threshold
 constexpr Seconds kPeriod{20};
 constexpr Seconds kQuarantine{40};  // a node that was just deleted may be about to come back
 const ObjectKey kEverything{"", "all"};
+
+// Somebody says that the machine is off: its pods end without it.
+bool is_out_of_service(const Node& node) {
+  const auto& taints = node.spec.taints;
+  const auto& conditions = node.status.conditions;
+  return std::any_of(taints.begin(), taints.end(),
+                     [](const auto& t) { return t.key == "node.kubernetes.io/out-of-service"; }) &&
+         std::none_of(conditions.begin(), conditions.end(),
+                      [](const auto& c) { return c.type == "Ready" && c.status == "True"; });
+}
 
 class PodGarbageCollector final : public client::Reconciler {
  public:
@@ -34,13 +43,22 @@ class PodGarbageCollector final : public client::Reconciler {
       if (is_terminal(*pod) && !pod->metadata.deletionTimestamp) finished.push_back(pod);
       const std::string& node = pod->spec.nodeName;
       if (node.empty()) {
-        if (pod->metadata.deletionTimestamp) ORCH_CHECK(remove(*pod));
+        if (pod->metadata.deletionTimestamp) {
+          ORCH_CHECK(remove_pod(context_, *pod, unconfirmed()));
+        }
         continue;
       }
-      if (nodes_.get("", node)) continue;
+      if (const auto there = nodes_.get("", node)) {
+        if (pod->metadata.deletionTimestamp && is_out_of_service(*there)) {
+          ORCH_CHECK(remove_pod(context_, *pod, unconfirmed()));
+        }
+        continue;
+      }
       auto seen = missing_.find(node);
       missing[node] = seen == missing_.end() ? now : seen->second;
-      if (now - missing[node] >= kQuarantine) ORCH_CHECK(remove(*pod));
+      if (now - missing[node] >= kQuarantine) {
+        ORCH_CHECK(remove_pod(context_, *pod, orphaned()));
+      }
     }
     missing_ = std::move(missing);
     ORCH_CHECK(trim(std::move(finished)));
@@ -54,20 +72,19 @@ class PodGarbageCollector final : public client::Reconciler {
       return a->metadata.creationTimestamp.unix_seconds <
              b->metadata.creationTimestamp.unix_seconds;
     });
-    for (size_t i = 0; i < finished.size() - kTerminatedMax; ++i) ORCH_CHECK(remove(*finished[i]));
+    for (size_t i = 0; i < finished.size() - kTerminatedMax; ++i) {
+      ORCH_CHECK(remove_pod(context_, *finished[i], unconfirmed()));
+    }
     return Unit{};
   }
 
-  // Nobody is left to confirm the end of these pods.
-  Result<Unit, client::ReconcileError> remove(const Pod& pod) {
-    client::DeleteOptions options;
-    options.uid = pod.metadata.uid;
-    options.grace_period_seconds = 0;
-    auto removed = context_.client.remove<Pod>(pod.metadata.namespace_, pod.metadata.name, options);
-    if (!removed && !removed.error().is("NotFound")) {
-      return Err(client::ReconcileError(removed.error()));
-    }
-    return Unit{};
+  static const PodRemoval& orphaned() {
+    static const PodRemoval kOrphaned{"DeletionByPodGC", "PodGC: node no longer exists", true};
+    return kOrphaned;
+  }
+  static const PodRemoval& unconfirmed() {
+    static const PodRemoval kUnconfirmed{"", "", true};
+    return kUnconfirmed;
   }
 
   client::ControllerContext context_;

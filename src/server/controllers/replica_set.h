@@ -1,4 +1,4 @@
-// The ReplicaSet controller's pure core.
+// The pure core of the ReplicaSet and ReplicationController controllers.
 #pragma once
 
 #include <memory>
@@ -7,10 +7,9 @@
 #include "orch/api/appsv1.h"
 #include "orch/api/corev1.h"
 #include "orch/base/clock.h"
+#include "server/controllers/pod_control.h"
 
 namespace orch::server {
-
-using PodPtr = std::shared_ptr<const api::corev1::Pod>;
 
 struct ReplicaSetPlan {
   int creates = 0;
@@ -21,13 +20,14 @@ struct ReplicaSetPlan {
 ReplicaSetPlan plan_replicas(const api::appsv1::ReplicaSet& set, const std::vector<PodPtr>& active,
                              const std::vector<PodPtr>& related, WallTime now);
 
-// The status that `pods` (active ones) call for; `failure` is the message of a failed create or
-// delete, "" = none.
-struct ReplicaFailure {
-  std::string reason, message;  // FailedCreate or FailedDelete
-};
+// The status that `pods` (active ones) call for.
 api::appsv1::ReplicaSetStatus plan_status(const api::appsv1::ReplicaSet& set,
                                           const std::vector<PodPtr>& active,
                                           const ReplicaFailure& failure, WallTime now);
+
+// A ReplicationController seen as a ReplicaSet, and its status back.
+api::appsv1::ReplicaSet as_replica_set(const api::corev1::ReplicationController& controller);
+api::corev1::ReplicationControllerStatus as_controller_status(
+    const api::appsv1::ReplicaSetStatus& status);
 
 }  // namespace orch::server

@@ -12,6 +12,7 @@
 #include "orch/api/corev1.h"
 #include "orch/api/discoveryv1.h"
 #include "server/controllers/controllers.h"
+#include "server/controllers/daemon_set.h"
 #include "unit/server/api_fixture.h"
 
 namespace orch::server::test {
@@ -69,8 +70,8 @@ struct Cluster : ApiFixture {
     return all<corev1::Pod>(ns);
   }
 
-  // Bound to n1, running, ready, with an address: what scheduler and agent would do. Pods that are
-  // being deleted go.
+  // Bound (to n1, unless pinned), running, ready, with an address: what scheduler and agent would
+  // do. Pods that are being deleted go.
   void agents_act() {
     for (int round = 0; round < 20; ++round) {
       bool acted = false;
@@ -85,15 +86,21 @@ struct Cluster : ApiFixture {
         if (pod->status.phase == "Running") continue;
         if (pod->spec.nodeName.empty()) {
           post(path + "/binding", R"({"apiVersion":"v1","kind":"Binding","metadata":{"name":")" +
-                                      pod->metadata.name + R"("},"target":{"name":"n1"}})");
+                                      pod->metadata.name + R"("},"target":{"name":")" +
+                                      node_of(*pod) + "\"}}");
         }
-        run_pod(path);
+        // Its controller may have thought better of it.
+        if (get(path).status == 200) run_pod(path);
         acted = true;
       }
       settle();
       if (!acted) return;
     }
     FAIL("pods never come to rest");
+  }
+  static std::string node_of(const corev1::Pod& pod) {
+    const std::string pinned = target_node(pod);
+    return pinned.empty() ? "n1" : pinned;
   }
   void run_pod(const std::string& path) {
     const std::string ip = "10.42.0." + std::to_string(++addresses);

@@ -64,6 +64,16 @@ TEST_CASE("a node that falls silent becomes Unknown, tainted, and loses its pods
   NodeCluster c;
   add_node(c, "n1");
   renew(c, "n1");
+  add_node(c, "n2");
+  renew(c, "n2");
+  // Time passes; one node says that it lives.
+  const auto pass = [&](Seconds seconds) {
+    for (int64_t i = 0; i < seconds.count(); i += 10) {
+      c.advance(Seconds{10});
+      renew(c, "n2");
+    }
+    c.settle();
+  };
   c.must_post(kDeployments, deployment("web", 1, "v1"));
   c.settle();
   c.agents_act();
@@ -76,7 +86,7 @@ TEST_CASE("a node that falls silent becomes Unknown, tainted, and loses its pods
   c.settle();
 
   for (int i = 0; i < 12; ++i) {
-    c.advance(Seconds{10});
+    pass(Seconds{10});
     renew(c, "n1");
     c.settle();
   }
@@ -84,7 +94,9 @@ TEST_CASE("a node that falls silent becomes Unknown, tainted, and loses its pods
   CHECK(node->status.conditions[0].status == "True");
   CHECK(node->spec.taints.empty());
 
-  c.advance(Seconds{50});
+  pass(Seconds{40});
+  CHECK(c.client.get<corev1::Node>("", "n1")->status.conditions[0].status == "True");
+  pass(Seconds{20});
   node = c.client.get<corev1::Node>("", "n1");
   CHECK(node->status.conditions[0].status == "Unknown");
   CHECK(node->status.conditions[0].reason == "NodeStatusUnknown");
@@ -98,7 +110,7 @@ TEST_CASE("a node that falls silent becomes Unknown, tainted, and loses its pods
   CHECK(c.events_of(pod).back() == "NodeNotReady: Node is not ready");
   c.check_quiet();
 
-  c.advance(Seconds{300});
+  pass(Seconds{300});
   seen = c.client.get<corev1::Pod>("default", pod);
   REQUIRE(seen->metadata.deletionTimestamp);
   CHECK(seen->status.conditions.back().type == "DisruptionTarget");
@@ -114,6 +126,47 @@ TEST_CASE("a node that falls silent becomes Unknown, tainted, and loses its pods
   CHECK(c.client.get<corev1::Node>("", "n1")->spec.taints.empty());
 }
 
+TEST_CASE(
+    "when no node is ready nobody is evicted; when one is again, one zone's nodes take turns") {
+  NodeCluster c;
+  const auto names = {"n1", "n2", "n3"};
+  for (const char* name : names) {
+    add_node(c, name);
+    renew(c, name);
+  }
+  c.settle();
+  const auto evicting = [&] {
+    int count = 0;
+    for (const char* name : names) {
+      for (const auto& taint : c.client.get<corev1::Node>("", name)->spec.taints) {
+        if (taint.effect == "NoExecute") ++count;
+      }
+    }
+    return count;
+  };
+  c.advance(Seconds{65});
+  for (const char* name : names) {
+    CHECK(c.client.get<corev1::Node>("", name)->status.conditions[0].status == "Unknown");
+  }
+  CHECK(evicting() == 0);
+  c.advance(Seconds{120});
+  CHECK(evicting() == 0);
+  c.check_quiet();
+  const auto live = [&] {
+    renew(c, "n3");
+    c.patch("/api/v1/nodes/n3/status", "application/strategic-merge-patch+json",
+            R"({"status":{"conditions":[{"type":"Ready","status":"True","reason":"KubeletReady",)"
+            R"("lastHeartbeatTime":")" +
+                api::Time(c.clock.now()).str() + R"("}]}})");
+    c.settle();
+  };
+  live();
+  c.advance(Seconds{6});
+  CHECK(evicting() == 1);
+  c.advance(Seconds{11});
+  CHECK(evicting() == 2);
+}
+
 TEST_CASE("a node deleted while it is looked at does no harm") {
   NodeCluster c;
   add_node(c, "n1");
@@ -121,6 +174,31 @@ TEST_CASE("a node deleted while it is looked at does no harm") {
   c.del("/api/v1/nodes/n1");
   c.advance(Seconds{120});
   CHECK(c.get("/api/v1/nodes/n1").status == 404);
+}
+
+TEST_CASE(
+    "nodes are announced and told how long to cache; a machine that is off lets its pods go") {
+  NodeCluster c;
+  add_node(c, "n1");
+  c.settle();
+  c.advance(Seconds{2});
+  CHECK(c.get("/api/v1/nodes/n1").body.find(R"("node.alpha.kubernetes.io/ttl":"0")") !=
+        std::string::npos);
+  const auto events = c.events_of("n1");
+  CHECK(std::count(events.begin(), events.end(),
+                   "RegisteredNode: Node n1 event: Registered Node n1 in Controller") == 1);
+
+  c.must_post(kPods, pod("stuck"));
+  c.agents_act();
+  const std::string path = std::string(kPods) + "/stuck";
+  c.must_delete(path);
+  c.advance(Seconds{60});
+  CHECK(c.get(path).status == 200);
+  c.patch("/api/v1/nodes/n1", "application/merge-patch+json",
+          R"({"spec":{"taints":[{"key":"node.kubernetes.io/out-of-service","value":"nodeshutdown",)"
+          R"("effect":"NoExecute"}]}})");
+  c.advance(Seconds{25});
+  CHECK(c.get(path).status == 404);
 }
 
 TEST_CASE("pods of a node that is gone are deleted for good, after a while") {
@@ -175,6 +253,34 @@ TEST_CASE("a Service gets slices and endpoints that follow its pods") {
   c.settle();
   CHECK(c.all<api::discoveryv1::EndpointSlice>().empty());
   CHECK(c.get("/api/v1/namespaces/default/endpoints/web").status == 404);
+}
+
+TEST_CASE("Endpoints kept by hand are mirrored into slices, until they are gone") {
+  Cluster c;
+  const std::string endpoints = "/api/v1/namespaces/default/endpoints";
+  c.must_post(kServices, R"({"metadata":{"name":"db"},"spec":{"ports":[{"port":80}]}})");
+  c.must_post(endpoints, R"({"metadata":{"name":"db","labels":{"a":"b"}},"subsets":[{"addresses":)"
+                         R"([{"ip":"192.0.2.1"},{"ip":"192.0.2.2"}],"ports":[{"port":80}]}]})");
+  c.settle();
+  auto slices = c.all<api::discoveryv1::EndpointSlice>();
+  REQUIRE(slices.size() == 1);
+  CHECK(slices[0]->endpoints.size() == 2);
+  CHECK(slices[0]->metadata.labels.at("a") == "b");
+  CHECK(slices[0]->metadata.labels.at("endpointslice.kubernetes.io/managed-by") ==
+        "endpointslicemirroring-controller.k8s.io");
+  CHECK(slices[0]->metadata.ownerReferences.at(0).kind == "Endpoints");
+  c.check_quiet();
+  c.patch(endpoints + "/db", "application/merge-patch+json",
+          R"({"subsets":[{"addresses":[{"ip":"192.0.2.3"}],"ports":[{"port":81}]}]})");
+  c.settle();
+  slices = c.all<api::discoveryv1::EndpointSlice>();
+  REQUIRE(slices.size() == 1);
+  CHECK(slices[0]->endpoints.at(0).addresses.at(0) == "192.0.2.3");
+  CHECK(slices[0]->ports.at(0).port == 81);
+  c.patch(endpoints + "/db", "application/merge-patch+json",
+          R"({"metadata":{"labels":{"endpointslice.kubernetes.io/skip-mirror":"true"}}})");
+  c.settle();
+  CHECK(c.all<api::discoveryv1::EndpointSlice>().empty());
 }
 
 }  // namespace

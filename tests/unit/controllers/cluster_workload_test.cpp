@@ -214,11 +214,87 @@ TEST_CASE("a namespace that is deleted is emptied and goes") {
   INFO(waiting.body);
   CHECK(waiting.at("status.phase") == "Terminating");
   CHECK(waiting.body.find("pods. has 2 resource instances") != std::string::npos);
+  for (const char* condition :
+       {"NamespaceDeletionDiscoveryFailure", "NamespaceDeletionGroupVersionParsingFailure",
+        "NamespaceDeletionContentFailure", "NamespaceContentRemaining",
+        "NamespaceFinalizersRemaining"}) {
+    INFO(condition);
+    CHECK(waiting.body.find(condition) != std::string::npos);
+  }
   CHECK(c.post(ns + "/configmaps", config_map("late")).status == 403);
   c.agents_act();
   c.advance(Seconds{3});
   CHECK(c.get(ns).status == 404);
   CHECK(c.get("/apis/apps/v1/namespaces/other/deployments").body.find("web") == std::string::npos);
+}
+
+TEST_CASE("what holds a namespace up is named") {
+  Cluster c;
+  const std::string ns = "/api/v1/namespaces/other";
+  c.must_post(ns + "/configmaps", R"({"metadata":{"name":"held","finalizers":["example.com/f"]}})");
+  c.settle();
+  c.must_delete(ns);
+  const auto waiting = c.get(ns);
+  INFO(waiting.body);
+  CHECK(waiting.body.find("Some resources are remaining: configmaps. has 1 resource instances") !=
+        std::string::npos);
+  CHECK(waiting.body.find("Some content in the namespace has finalizers remaining: example.com/f "
+                          "in 1 resource instances") != std::string::npos);
+  CHECK(waiting.body.find("SomeFinalizersRemain") != std::string::npos);
+  c.check_quiet();
+  c.patch(ns + "/configmaps/held", "application/merge-patch+json",
+          R"({"metadata":{"finalizers":null}})");
+  c.advance(Seconds{3});
+  CHECK(c.get(ns).status == 404);
+}
+
+TEST_CASE("an owner in another namespace is none, and that is said") {
+  Cluster c;
+  const std::string uid =
+      c.must_post("/api/v1/namespaces/other/configmaps", config_map("owner")).at("metadata.uid");
+  c.must_post(kConfigMaps, R"({"metadata":{"name":"child","ownerReferences":[{"apiVersion":"v1",)"
+                           R"("kind":"ConfigMap","name":"owner","uid":")" +
+                               uid + "\"}]}}");
+  c.settle();
+  CHECK(c.get(std::string(kConfigMaps) + "/child").status == 404);
+  c.advance(Seconds{2});
+  CHECK(c.events_of("child") ==
+        std::vector<std::string>{
+            "OwnerRefInvalidNamespace: ownerRef [v1/ConfigMap, namespace: default, name: owner, "
+            "uid: " +
+            uid + "] does not exist in namespace \"default\""});
+}
+
+TEST_CASE("owners that own each other go when the one outside the circle does") {
+  Cluster c;
+  const std::string a = c.must_post(kConfigMaps, config_map("a")).at("metadata.uid");
+  const std::string b = c.must_post(kConfigMaps, config_map("b")).at("metadata.uid");
+  const auto owned_by = [&](const std::string& name, const std::string& owner,
+                            const std::string& uid) {
+    const auto answer = c.patch(
+        std::string(kConfigMaps) + "/" + name, "application/merge-patch+json",
+        R"({"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"ConfigMap","name":")" +
+            owner + R"(","uid":")" + uid + R"(","blockOwnerDeletion":true}]}})");
+    REQUIRE(answer.status == 200);
+  };
+  owned_by("a", "b", b);
+  owned_by("b", "a", a);
+  c.settle();
+  CHECK(c.get(std::string(kConfigMaps) + "/a").status == 200);
+  c.must_delete(std::string(kConfigMaps) + "/a", "Foreground");
+  CHECK(c.get(std::string(kConfigMaps) + "/a").status == 404);
+  CHECK(c.get(std::string(kConfigMaps) + "/b").status == 404);
+}
+
+TEST_CASE("--controllers names what runs, what does not, and the rest") {
+  CHECK(is_controller_selected("a", {}));
+  CHECK(is_controller_selected("a", {"*"}));
+  CHECK(is_controller_selected("a", {"*", "-b"}));
+  CHECK_FALSE(is_controller_selected("b", {"*", "-b"}));
+  CHECK(is_controller_selected("a", {"a"}));
+  CHECK_FALSE(is_controller_selected("b", {"a"}));
+  CHECK_FALSE(is_controller_selected("b", {"-a"}));
+  CHECK(is_controller_selected("b", {"b", "-b"}));
 }
 
 TEST_CASE("every namespace gets a ServiceAccount and the root CA, also after their deletion") {

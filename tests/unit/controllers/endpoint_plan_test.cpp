@@ -57,6 +57,65 @@ auto endpoints_of(const Service& service, const std::vector<Pod>& pods) {
   return plan_endpoints(service, pointers);
 }
 
+TEST_CASE("endpoint slices: PreferClose says which zone is near") {
+  Service close = service();
+  close.spec.trafficDistribution = "PreferClose";
+  Pod elsewhere = pod("b", "10.42.0.6");
+  elsewhere.spec.nodeName = "n2";  // of no zone
+  const auto slices =
+      slices_of(close, {pod("a", "10.42.0.5"), elsewhere, pod("c", "10.42.0.7", false)});
+  const auto& endpoints = slices.at(0).endpoints;
+  REQUIRE(endpoints.size() == 3);
+  REQUIRE(endpoints[0].hints);
+  CHECK(endpoints[0].hints->forZones.at(0).name == "zone-a");
+  CHECK(!endpoints[1].hints);
+  CHECK(!endpoints[2].hints);  // not ready
+  CHECK(!slices_of(service(), {pod("a", "10.42.0.5")})[0].endpoints[0].hints);
+}
+
+TEST_CASE("endpoint mirroring: whose, and what of it") {
+  api::corev1::Endpoints kept;
+  Service by_hand = service();
+  CHECK_FALSE(should_mirror(kept, nullptr));
+  CHECK(should_mirror(kept, &by_hand));
+  by_hand.spec.selector = {{"a", "b"}};
+  CHECK_FALSE(should_mirror(kept, &by_hand));
+  by_hand.spec.selector.clear();
+  kept.metadata.labels["endpointslice.kubernetes.io/skip-mirror"] = "true";
+  CHECK_FALSE(should_mirror(kept, &by_hand));
+  kept.metadata.labels.clear();
+  kept.metadata.annotations["control-plane.alpha.kubernetes.io/leader"] = "{}";
+  CHECK_FALSE(should_mirror(kept, &by_hand));
+  kept.metadata.annotations.clear();
+
+  kept.metadata.name = "web";
+  kept.metadata.annotations = {{"mine", "x"},
+                               {"kubectl.kubernetes.io/last-applied-configuration", "y"}};
+  auto& subset = kept.subsets.emplace_back();
+  for (const char* ip : {"192.0.2.1", "2001:db8::1", "nonsense"}) {
+    subset.addresses.emplace_back().ip = ip;
+  }
+  subset.notReadyAddresses.emplace_back().ip = "192.0.2.2";
+  subset.ports.emplace_back().port = 80;
+  auto plan = plan_mirror(kept);
+  CHECK(plan.invalid == 1);
+  REQUIRE(plan.slices.size() == 2);
+  CHECK(plan.slices[0].addressType == "IPv4");
+  CHECK(plan.slices[1].addressType == "IPv6");
+  CHECK(plan.slices[0].metadata.name != plan.slices[1].metadata.name);
+  CHECK(plan.slices[0].metadata.annotations == std::map<std::string, std::string>{{"mine", "x"}});
+  REQUIRE(plan.slices[0].endpoints.size() == 2);
+  CHECK(plan.slices[0].endpoints[0].conditions.ready == true);
+  CHECK(plan.slices[0].endpoints[1].conditions.ready == false);
+  for (int i = 0; i < 1100; ++i) {
+    subset.addresses.emplace_back().ip =
+        "10.0." + std::to_string(i / 250) + "." + std::to_string(i % 250);
+  }
+  plan = plan_mirror(kept);
+  CHECK(plan.skipped == 103);
+  CHECK(plan.slices.size() == 11);
+}
+
 TEST_CASE("endpoint slices: labels, owner, port, endpoint") {
   const auto slices = slices_of(service(), {pod("a", "10.42.0.5")});
   REQUIRE(slices.size() == 1);

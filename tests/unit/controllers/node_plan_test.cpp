@@ -73,6 +73,52 @@ TEST_CASE("node taints: foreign ones stay, own ones go, times are kept") {
   CHECK(well[0].key == "example.com/mine");
 }
 
+TEST_CASE("node taints: eviction waits for its turn, and stops when nobody is ready") {
+  const auto texts = [](const std::vector<Taint>& taints) {
+    Texts out;
+    for (const auto& taint : taints) out.push_back(taint.key.substr(19) + ":" + taint.effect);
+    return out;
+  };
+  Node out = node("Unknown");
+  CHECK(wants_eviction(out));
+  CHECK(texts(plan_taints(out, kNow, Eviction::kLater)) == Texts{"unreachable:NoSchedule"});
+  out.spec.taints = plan_taints(out, kNow);
+  CHECK_FALSE(wants_eviction(out));
+  CHECK(plan_taints(out, kNow, Eviction::kLater).size() == 2);
+  // From one reason to the other without waiting.
+  out.status.conditions[0].status = "False";
+  CHECK(texts(plan_taints(out, kNow, Eviction::kLater)) ==
+        Texts{"not-ready:NoSchedule", "not-ready:NoExecute"});
+  CHECK(texts(plan_taints(out, kNow, Eviction::kSuspended)) == Texts{"not-ready:NoSchedule"});
+}
+
+TEST_CASE("the more of a zone fails the slower its nodes are given up") {
+  CHECK(zone_state(3, 0) == ZoneState::kNormal);
+  CHECK(zone_state(0, 0) == ZoneState::kNormal);
+  CHECK(zone_state(0, 1) == ZoneState::kFullDisruption);
+  CHECK(zone_state(1, 2) == ZoneState::kNormal);  // too few to judge by
+  CHECK(zone_state(2, 3) == ZoneState::kPartialDisruption);
+  CHECK(zone_state(5, 5) == ZoneState::kNormal);
+  CHECK(eviction_interval(ZoneState::kNormal, 10) == Micros(Seconds{10}));
+  CHECK(eviction_interval(ZoneState::kFullDisruption, 10) == Micros(Seconds{10}));
+  CHECK(!eviction_interval(ZoneState::kPartialDisruption, 50));
+  CHECK(eviction_interval(ZoneState::kPartialDisruption, 51) == Micros(Seconds{100}));
+  Node out = node("True");
+  CHECK(zone_of(out).empty());
+  out.metadata.labels["topology.kubernetes.io/zone"] = "a";
+  CHECK(zone_of(out) == ":a");
+}
+
+TEST_CASE("nodes are told to cache the longer the more there are, with steps that overlap") {
+  CHECK(ttl_seconds(ttl_step(0, 0)) == 0);
+  CHECK(ttl_seconds(ttl_step(0, 100)) == 0);
+  CHECK(ttl_seconds(ttl_step(0, 101)) == 15);
+  CHECK(ttl_seconds(ttl_step(1, 90)) == 15);
+  CHECK(ttl_seconds(ttl_step(1, 89)) == 0);
+  CHECK(ttl_seconds(ttl_step(0, 1'000'000)) == 300);
+  CHECK(ttl_seconds(ttl_step(4, 3)) == 0);
+}
+
 TEST_CASE("a silent node's conditions become Unknown once") {
   Node out = node("True");
   out.status.conditions.pop_back();

@@ -23,7 +23,7 @@ ReplicaSet set_of(int32_t replicas) {
 Pod running(const std::string& name, const std::string& node = "n1",
             Seconds ready_for = Seconds{60}) {
   Pod pod;
-  pod.metadata.name = name;
+  pod.metadata.name = pod.metadata.uid = name;
   pod.metadata.labels = {{"app", "web"}, {"tier", "a"}};
   pod.metadata.creationTimestamp = kNow - ready_for - Seconds{5};
   pod.spec.nodeName = node;
@@ -51,6 +51,28 @@ std::vector<std::string> order(std::vector<Pod> pods) {
   return names;
 }
 using Names = std::vector<std::string>;
+
+TEST_CASE("a ReplicationController is seen as a ReplicaSet, and back") {
+  api::corev1::ReplicationController controller;
+  controller.metadata.name = "rc";
+  controller.spec.replicas = 2;
+  controller.spec.minReadySeconds = 7;
+  CHECK(!as_replica_set(controller).spec.selector);  // selects nothing, not everything
+  controller.spec.selector = {{"a", "b"}};
+  controller.spec.template_.ensure().metadata.labels = {{"a", "b"}};
+  auto& condition = controller.status.conditions.emplace_back();
+  condition.type = "ReplicaFailure";
+  condition.status = "True";
+  condition.message = "why";
+  controller.status.readyReplicas = 1;
+  const ReplicaSet set = as_replica_set(controller);
+  CHECK(set.metadata.name == "rc");
+  CHECK(set.spec.replicas == 2);
+  CHECK(set.spec.minReadySeconds == 7);
+  CHECK(set.spec.selector->matchLabels == controller.spec.selector);
+  CHECK(set.spec.template_.metadata.labels.at("a") == "b");
+  CHECK(api::equal(as_controller_status(set.status), controller.status));
+}
 
 TEST_CASE("replica set plan: creates what is missing, at most 500 a round") {
   CHECK(plan_replicas(set_of(3), {}, {}, kNow).creates == 3);

@@ -1,0 +1,23 @@
+// Brings the EndpointSlices of one owner in line with what is wanted; shared by the EndpointSlice
+// and the mirroring controller.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "orch/api/discoveryv1.h"
+#include "orch/client/reconciler.h"
+
+namespace orch::server {
+
+using SlicePtr = std::shared_ptr<const api::discoveryv1::EndpointSlice>;
+
+// `existing` of other managers (label endpointslice.kubernetes.io/managed-by) are theirs. Slices
+// are told apart by their names; of their metadata labels, owners and, where `wanted` has some,
+// annotations count.
+Result<Unit, client::ReconcileError> write_slices(
+    const client::ControllerContext& context, const std::vector<SlicePtr>& existing,
+    const std::string& manager, const std::vector<api::discoveryv1::EndpointSlice>& wanted);
+
+}  // namespace orch::server
