@@ -33,8 +33,8 @@ Outcome<int> attach_to(Session& session, const JsonValue& pod, const std::string
   if (streams.tty && !spec.get("tty").boolean()) {
     streams.tty = false;
     if (!streams.quiet) {
-      fmt::print(stderr,
-                 "error: Unable to use a TTY - container {} did not allocate one\n", container);
+      fmt::print(stderr, "error: Unable to use a TTY - container {} did not allocate one\n",
+                 container);
     }
   } else if (!streams.tty && spec.get("tty").boolean()) {
     streams.tty = true;  // a terminal has one stream of output
@@ -43,15 +43,14 @@ Outcome<int> attach_to(Session& session, const JsonValue& pod, const std::string
   if (streams.stdin_ && !streams.quiet) {
     fmt::print(stderr, "If you don't see a command prompt, try pressing enter.\n");
   }
-  const std::string target = fmt::format(
-      "/api/v1/namespaces/{}/pods/{}/attach{}",
-      net::url_encode(pod.at("metadata.namespace").text()),
-      net::url_encode(pod.at("metadata.name").text()),
-      query_text({{"container", container},
-                  {"stdin", streams.stdin_ ? "true" : ""},
-                  {"stdout", "true"},
-                  {"stderr", streams.tty ? "" : "true"},
-                  {"tty", streams.tty ? "true" : ""}}));
+  const std::string target = fmt::format("/api/v1/namespaces/{}/pods/{}/attach{}",
+                                         net::url_encode(pod.at("metadata.namespace").text()),
+                                         net::url_encode(pod.at("metadata.name").text()),
+                                         query_text({{"container", container},
+                                                     {"stdin", streams.stdin_ ? "true" : ""},
+                                                     {"stdout", "true"},
+                                                     {"stderr", streams.tty ? "" : "true"},
+                                                     {"tty", streams.tty ? "true" : ""}}));
   ORCH_TRY(ApiClient * client, session.api());
   return run_remote(*client, target, {streams.stdin_, terminal});
 }

@@ -120,11 +120,11 @@ std::string node_pods(const Described& what) {
   for (const JsonValue& pod : what.pods) {
     out += fmt::format("  {}\t{}\t", pod.at("metadata.namespace").text(),
                        pod.at("metadata.name").text());
-    for (const char* resource : {"cpu", "memory"}) {
+    for (const std::string resource : {"cpu", "memory", "ephemeral-storage"}) {
       for (const char* kind : {"requests", "limits"}) {
         const auto sum = total_of(pod, kind, resource);
         totals[{resource, kind}] += sum;
-        out += "\t" + percent(sum, allocatable.get(resource));
+        if (resource.size() <= 6) out += "\t" + percent(sum, allocatable.get(resource));
       }
     }
     out += "\t" + age_of(pod.at("metadata.creationTimestamp").text(), what.now) + "\n";
@@ -132,7 +132,7 @@ std::string node_pods(const Described& what) {
   out +=
       "Allocated resources:\n  (Total limits may be over 100 percent, i.e., overcommitted.)\n"
       "  Resource\tRequests\tLimits\n  --------\t--------\t------\n";
-  for (const char* resource : {"cpu", "memory"}) {
+  for (const char* resource : {"cpu", "memory", "ephemeral-storage"}) {
     out += fmt::format("  {}\t{}\t{}\n", resource,
                        percent(totals[{resource, "requests"}], allocatable.get(resource)),
                        percent(totals[{resource, "limits"}], allocatable.get(resource)));
@@ -144,7 +144,7 @@ std::string amounts(const std::string& title, const JsonValue& map) {
   auto members = map.members();
   std::sort(members.begin(), members.end(),
             [](const auto& a, const auto& b) { return a.first < b.first; });
-  std::string out = title + ":\n";
+  std::string out = members.empty() ? "" : title + ":\n";
   for (const auto& [name, value] : members) out += fmt::format("  {}:\t{}\n", name, value.text());
   return out;
 }
@@ -260,7 +260,12 @@ std::string describe_node(const Described& what) {
   out += fmt::format("Roles:\t{}\n", or_none(join(roles, ","))) + describe_labels(node);
   out += fmt::format("CreationTimestamp:\t{}\n", time_text(node.at("metadata.creationTimestamp")));
   std::string before = "Taints:\t";
-  for (const JsonValue& taint : spec.get("taints").items()) {
+  auto taints = spec.get("taints").items();
+  std::stable_sort(taints.begin(), taints.end(), [](const JsonValue& a, const JsonValue& b) {
+    return std::pair(a.get("effect").text(), a.get("key").text()) <
+           std::pair(b.get("effect").text(), b.get("key").text());
+  });
+  for (const JsonValue& taint : taints) {
     const std::string value = taint.get("value").text();
     out += fmt::format("{}{}{}:{}\n", before, taint.get("key").text(),
                        value.empty() ? "" : "=" + value, taint.get("effect").text());
@@ -268,6 +273,17 @@ std::string describe_node(const Described& what) {
   }
   if (before != "\t") out += "Taints:\t<none>\n";
   out += fmt::format("Unschedulable:\t{}\n", spec.get("unschedulable").boolean());
+  if (what.lease.is_null()) {
+    out += fmt::format("Lease:\tFailed to get lease: {}\n", what.lease_failure);
+  } else {
+    const JsonValue lease = what.lease.get("spec");
+    auto time = [&](std::string_view key) {
+      return lease.has(key) ? time_text(lease.get(key)) : std::string("<unset>");
+    };
+    const std::string holder = lease.get("holderIdentity").text();
+    out += fmt::format("Lease:\n  HolderIdentity:\t{}\n  AcquireTime:\t{}\n  RenewTime:\t{}\n",
+                       holder.empty() ? "<unset>" : holder, time("acquireTime"), time("renewTime"));
+  }
   out +=
       "Conditions:\n  Type\tStatus\tLastHeartbeatTime\tLastTransitionTime\tReason\tMessage\n"
       "  ----\t------\t-----------------\t------------------\t------\t-------\n";
@@ -294,11 +310,17 @@ std::string describe_node(const Described& what) {
                                    {"operatingSystem", "Operating System"},
                                    {"architecture", "Architecture"},
                                    {"containerRuntimeVersion", "Container Runtime Version"},
-                                   {"kubeletVersion", "Kubelet Version"}}) {
+                                   {"kubeletVersion", "Kubelet Version"},
+                                   {"kubeProxyVersion", "Kube-Proxy Version"}}) {
     out += fmt::format("  {}:\t{}\n", title, info.get(key).text());
   }
   if (spec.has("podCIDR")) {
     out += fmt::format("PodCIDR:\t{}\n", spec.get("podCIDR").text());
+  }
+  if (spec.get("podCIDRs").size() != 0) {
+    std::vector<std::string> ranges;
+    for (const JsonValue& range : spec.get("podCIDRs").items()) ranges.push_back(range.text());
+    out += fmt::format("PodCIDRs:\t{}\n", join(ranges, ","));
   }
   return out + node_pods(what) + describe_events(what);
 }
@@ -400,7 +422,8 @@ std::string describe_service(const Described& what) {
 }
 
 std::string describe_config_map(const Described& what) {
-  std::string out = describe_head(what.object, true) + describe_labels(what.object) + "\nData\n====\n";
+  std::string out =
+      describe_head(what.object, true) + describe_labels(what.object) + "\nData\n====\n";
   for (const auto& [key, value] : what.object.get("data").members()) {
     out += fmt::format("{}:\n----\n{}\n\n", key, value.text());
   }
@@ -424,7 +447,8 @@ std::string describe_secret(const Described& what) {
 
 std::string describe_any(const Described& what) {
   const JsonValue& object = what.object;
-  std::string out = describe_head(object, object.get("metadata").has("namespace")) + describe_labels(object);
+  std::string out =
+      describe_head(object, object.get("metadata").has("namespace")) + describe_labels(object);
   out += fmt::format("API Version:\t{}\nKind:\t{}\n", object.get("apiVersion").text(),
                      object.get("kind").text());
   JsonValue metadata = object.get("metadata");

@@ -11,8 +11,10 @@ namespace orch::ctl {
 
 struct Described {
   api::JsonValue object;
-  std::vector<api::JsonValue> events;        // of the object
-  std::vector<api::JsonValue> pods;          // nodes: what runs there; workloads: theirs
+  std::vector<api::JsonValue> events;  // of the object
+  std::vector<api::JsonValue> pods;    // nodes: what runs there; workloads: theirs
+  api::JsonValue lease;                // nodes: its heartbeat, or why it is not known
+  std::string lease_failure;
   std::vector<api::JsonValue> endpoints;     // services: EndpointSlices
   std::vector<api::JsonValue> replica_sets;  // deployments: theirs
   WallTime now;
@@ -34,7 +36,7 @@ DescribeFunction find_other_text(std::string_view group, std::string_view kind);
 
 // Parts that several share, `indent` spaces before each line.
 std::string describe_head(const api::JsonValue& object, bool namespaced);  // name, namespace
-std::string describe_labels(const api::JsonValue& object);  // and annotations
+std::string describe_labels(const api::JsonValue& object);                 // and annotations
 std::string describe_selector(const api::JsonValue& selector);
 std::string describe_controller(const api::JsonValue& object);
 std::string describe_tolerations(const api::JsonValue& list);

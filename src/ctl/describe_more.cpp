@@ -30,8 +30,8 @@ std::string name_space(const Described& what) {
 std::string service_account(const Described& what) {
   const JsonValue& object = what.object;
   std::string out = describe_head(object, true) + describe_labels(object);
-  for (const auto& [title, key] : {std::pair{"Image pull secrets", "imagePullSecrets"},
-                                   {"Mountable secrets", "secrets"}}) {
+  for (const auto& [title, key] :
+       {std::pair{"Image pull secrets", "imagePullSecrets"}, {"Mountable secrets", "secrets"}}) {
     std::string before = fmt::format("{}:\t", title);
     for (const JsonValue& one : object.get(key).items()) {
       out += before + one.get("name").text() + "\n";
@@ -72,10 +72,12 @@ std::string claim(const Described& what) {
   out += fmt::format("Capacity:\t{}\nAccess Modes:\t{}\n",
                      bound ? status.at("capacity.storage").text() : "",
                      bound ? short_modes(status.get("accessModes")) : "");
-  if (spec.has("volumeMode")) out += fmt::format("VolumeMode:\t{}\n", spec.get("volumeMode").text());
+  if (spec.has("volumeMode"))
+    out += fmt::format("VolumeMode:\t{}\n", spec.get("volumeMode").text());
   if (const JsonValue source = spec.get("dataSource"); !source.is_null()) {
     out += "DataSource:\n";
-    if (source.has("apiGroup")) out += fmt::format("  APIGroup:\t{}\n", source.get("apiGroup").text());
+    if (source.has("apiGroup"))
+      out += fmt::format("  APIGroup:\t{}\n", source.get("apiGroup").text());
     out += fmt::format("  Kind:\t{}\n  Name:\t{}\n", source.get("kind").text(),
                        source.get("name").text());
   }
@@ -96,28 +98,30 @@ std::string volume(const Described& what) {
   out += fmt::format("StorageClass:\t{}\nStatus:\t{}\n", spec.get("storageClassName").text(),
                      status.get("phase").text());
   const JsonValue ref = spec.get("claimRef");
-  out += ref.is_null() ? "Claim:\t\n"
-                       : fmt::format("Claim:\t{}/{}\n", ref.get("namespace").text(),
-                                     ref.get("name").text());
+  out += ref.is_null()
+             ? "Claim:\t\n"
+             : fmt::format("Claim:\t{}/{}\n", ref.get("namespace").text(), ref.get("name").text());
   out += fmt::format("Reclaim Policy:\t{}\nAccess Modes:\t{}\n",
                      spec.get("persistentVolumeReclaimPolicy").text(),
                      short_modes(spec.get("accessModes")));
-  if (spec.has("volumeMode")) out += fmt::format("VolumeMode:\t{}\n", spec.get("volumeMode").text());
+  if (spec.has("volumeMode"))
+    out += fmt::format("VolumeMode:\t{}\n", spec.get("volumeMode").text());
   out += fmt::format("Capacity:\t{}\n", spec.at("capacity.storage").text());
   const auto terms = spec.at("nodeAffinity.required.nodeSelectorTerms").items();
   out += terms.empty() ? "Node Affinity:\t<none>\n" : "Node Affinity:\t\n  Required Terms:\t\n";
   for (size_t i = 0; i < terms.size(); ++i) {
     std::string before = fmt::format("    Term {}:\t", i);
     for (const JsonValue& rule : terms[i].get("matchExpressions").items()) {
-      out += fmt::format("{}{} {} [{}]\n", before, rule.get("key").text(),
-                         to_lower(rule.get("operator").text()), joined(rule.get("values"), ", ", ""));
+      out +=
+          fmt::format("{}{} {} [{}]\n", before, rule.get("key").text(),
+                      to_lower(rule.get("operator").text()), joined(rule.get("values"), ", ", ""));
       before = "\t";
     }
   }
   out += fmt::format("Message:\t{}\nSource:\n", status.get("message").text());
   for (const auto& [key, value] : spec.members()) {
-    const bool source = value.is_object() && key != "capacity" && key != "claimRef" &&
-                        key != "nodeAffinity";
+    const bool source =
+        value.is_object() && key != "capacity" && key != "claimRef" && key != "nodeAffinity";
     if (source) out += describe_volume_source(key, value, "    ");
   }
   return out + describe_events(what);
@@ -167,8 +171,8 @@ std::string priority_class(const Described& what) {
 std::string endpoints(const Described& what) {
   std::string out = describe_head(what.object, true) + describe_labels(what.object) + "Subsets:\n";
   for (const JsonValue& subset : what.object.get("subsets").items()) {
-    for (const auto& [title, key] : {std::pair{"Addresses", "addresses"},
-                                     {"NotReadyAddresses", "notReadyAddresses"}}) {
+    for (const auto& [title, key] :
+         {std::pair{"Addresses", "addresses"}, {"NotReadyAddresses", "notReadyAddresses"}}) {
       std::vector<std::string> ips;
       for (const JsonValue& address : subset.get(key).items()) {
         ips.push_back(address.get("ip").text());
@@ -200,7 +204,8 @@ std::string endpoint_slice(const Described& what) {
                          port.get("protocol").text());
     }
   }
-  if (object.get("endpoints").size() == 0) return out + "Endpoints: <none>\n" + describe_events(what);
+  if (object.get("endpoints").size() == 0)
+    return out + "Endpoints: <none>\n" + describe_events(what);
   out += "Endpoints:\n";
   for (const JsonValue& endpoint : object.get("endpoints").items()) {
     out += fmt::format("  - Addresses:\t{}\n    Conditions:\n      Ready:\t{}\n",
@@ -242,9 +247,10 @@ std::string ingress(const Described& what) {
                      name.empty() ? "<none>" : name, backend_text(spec.get("defaultBackend")));
   if (spec.get("tls").size() != 0) out += "TLS:\n";
   for (const JsonValue& tls : spec.get("tls").items()) {
-    out += tls.has("secretName") ? fmt::format("  {} terminates {}\n", tls.get("secretName").text(),
-                                               joined(tls.get("hosts"), ",", ""))
-                                 : fmt::format("  SNI routes {}\n", joined(tls.get("hosts"), ",", ""));
+    out += tls.has("secretName")
+               ? fmt::format("  {} terminates {}\n", tls.get("secretName").text(),
+                             joined(tls.get("hosts"), ",", ""))
+               : fmt::format("  SNI routes {}\n", joined(tls.get("hosts"), ",", ""));
   }
   out += "Rules:\n  Host\tPath\tBackends\n  ----\t----\t--------\n";
   const auto rules = spec.get("rules").items();

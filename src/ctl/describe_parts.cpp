@@ -144,7 +144,11 @@ std::string mounts_text(const JsonValue& container, const std::string& pad) {
 }  // namespace
 
 std::string time_text(const JsonValue& value) {
-  const auto time = api::Time::parse(value.text());
+  std::string text_given = value.text();
+  if (const size_t dot = text_given.find('.'); dot != std::string::npos) {  // microseconds
+    text_given.replace(dot, std::string::npos, "Z");
+  }
+  const auto time = api::Time::parse(text_given);
   if (!time || !*time) return value.text();
   const std::time_t seconds = time->unix_seconds;
   std::tm utc{};
@@ -249,7 +253,8 @@ const VolumeText* volume_text(std::string_view source) {
       {"csi",
        "CSI (a Container Storage Interface (CSI) volume source)",
        {{"Driver", "driver", ""}, {"FSType", "fsType", ""}, {"ReadOnly", "readOnly", "false"}}},
-      {"local", "LocalVolume (a persistent volume backed by local storage on a node)",
+      {"local",
+       "LocalVolume (a persistent volume backed by local storage on a node)",
        {{"Path", "path", ""}}}};
   for (const VolumeText& one : all) {
     if (one.source == source) return &one;

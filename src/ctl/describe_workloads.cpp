@@ -26,11 +26,14 @@ std::string pods_status(const Described& what) {
   std::array<int, 4> counts{};
   for (const JsonValue& pod : what.pods) {
     const std::string phase = pod.at("status.phase").text();
-    const size_t at = phase == "Running" ? 0 : phase == "Pending" ? 1 : phase == "Succeeded" ? 2 : 3;
+    const size_t at = phase == "Running"     ? 0
+                      : phase == "Pending"   ? 1
+                      : phase == "Succeeded" ? 2
+                                             : 3;
     ++counts[at];
   }
-  return fmt::format("Pods Status:\t{} Running / {} Waiting / {} Succeeded / {} Failed\n", counts[0],
-                     counts[1], counts[2], counts[3]);
+  return fmt::format("Pods Status:\t{} Running / {} Waiting / {} Succeeded / {} Failed\n",
+                     counts[0], counts[1], counts[2], counts[3]);
 }
 
 std::string conditions(const JsonValue& list, bool message) {
@@ -51,8 +54,8 @@ std::string replica_set(const Described& what) {
   std::string out = describe_head(object, true);
   out += fmt::format("Selector:\t{}\n", describe_selector(object.at("spec.selector")));
   out += describe_labels(object) + describe_controller(object);
-  out += fmt::format("Replicas:\t{} current / {} desired\n",
-                     object.at("status.replicas").number(), object.at("spec.replicas").number());
+  out += fmt::format("Replicas:\t{} current / {} desired\n", object.at("status.replicas").number(),
+                     object.at("spec.replicas").number());
   out += pods_status(what) + describe_template(object.at("spec.template"));
   return out + conditions(object.at("status.conditions"), false) + describe_events(what);
 }
@@ -144,8 +147,8 @@ std::string job(const Described& what) {
     }
   }
   if (spec.has("activeDeadlineSeconds")) {
-    out += fmt::format("Active Deadline Seconds:\t{}s\n",
-                       spec.get("activeDeadlineSeconds").number());
+    out +=
+        fmt::format("Active Deadline Seconds:\t{}s\n", spec.get("activeDeadlineSeconds").number());
   }
   const std::string ready =
       status.has("ready") ? fmt::format(" ({} Ready)", status.get("ready").number()) : "";
@@ -153,8 +156,8 @@ std::string job(const Described& what) {
                      status.get("active").number(), ready, status.get("succeeded").number(),
                      status.get("failed").number());
   if (spec.get("completionMode").text() == "Indexed") {
-    out += fmt::format("Completed Indexes:\t{}\n",
-                       or_text(status.get("completedIndexes"), "<none>"));
+    out +=
+        fmt::format("Completed Indexes:\t{}\n", or_text(status.get("completedIndexes"), "<none>"));
   }
   return out + describe_template(spec.get("template")) + describe_events(what);
 }
@@ -177,21 +180,20 @@ std::string cron_job(const Described& what) {
                      spec.has("startingDeadlineSeconds")
                          ? spec.get("startingDeadlineSeconds").text() + "s"
                          : "<unset>");
-  out += fmt::format("Selector:\t{}\n", inner.has("selector")
-                                            ? describe_selector(inner.get("selector"))
-                                            : "<unset>");
+  out += fmt::format("Selector:\t{}\n",
+                     inner.has("selector") ? describe_selector(inner.get("selector")) : "<unset>");
   out += fmt::format("Parallelism:\t{}\nCompletions:\t{}\n",
                      or_text(inner.get("parallelism"), "<unset>"),
                      or_text(inner.get("completions"), "<unset>"));
   if (inner.has("activeDeadlineSeconds")) {
-    out += fmt::format("Active Deadline Seconds:\t{}s\n",
-                       inner.get("activeDeadlineSeconds").number());
+    out +=
+        fmt::format("Active Deadline Seconds:\t{}s\n", inner.get("activeDeadlineSeconds").number());
   }
   out += describe_template(inner.get("template"));
-  out += fmt::format("Last Schedule Time:\t{}\n", object.at("status").has("lastScheduleTime")
-                                                      ? time_text(object.at(
-                                                            "status.lastScheduleTime"))
-                                                      : "<unset>");
+  out +=
+      fmt::format("Last Schedule Time:\t{}\n", object.at("status").has("lastScheduleTime")
+                                                   ? time_text(object.at("status.lastScheduleTime"))
+                                                   : "<unset>");
   std::vector<std::string> active;
   for (const JsonValue& one : object.at("status.active").items()) {
     active.push_back(one.get("name").text());
@@ -248,9 +250,9 @@ std::string autoscaler(const Described& what) {
   }
   out += fmt::format("Min replicas:\t{}\nMax replicas:\t{}\n",
                      or_text(spec.get("minReplicas"), "<unset>"), spec.get("maxReplicas").number());
-  out += fmt::format("{} pods:\t{} current / {} desired\n", spec.at("scaleTargetRef.kind").text(),
-                     status.get("currentReplicas").number(),
-                     status.get("desiredReplicas").number());
+  out +=
+      fmt::format("{} pods:\t{} current / {} desired\n", spec.at("scaleTargetRef.kind").text(),
+                  status.get("currentReplicas").number(), status.get("desiredReplicas").number());
   return out + conditions(status.get("conditions"), true) + describe_events(what);
 }
 

@@ -30,9 +30,8 @@ Outcome<MapChange> take_changes(std::vector<std::string>& args, std::string_view
   }
   for (const std::string& key : out.removed) {
     if (out.set.contains(key)) {
-      return Err(
-          error(fmt::format("can not both modify and remove a{} {} in the same command",
-                            what == "annotation" ? "n" : "", what)));
+      return Err(error(fmt::format("can not both modify and remove a{} {} in the same command",
+                                   what == "annotation" ? "n" : "", what)));
     }
   }
   args = std::move(rest);
@@ -71,8 +70,7 @@ Outcome<Unit> change_one(const Writer& writer, const Target& target, const MapCh
   for (const auto& [key, value] : change.set) {
     if (now.has(key) && now.get(key).text() == value) continue;
     if (now.has(key) && !flags.on("overwrite")) {
-      conflicts.push_back(
-          fmt::format("'{}' already has a value ({})", key, now.get(key).text()));
+      conflicts.push_back(fmt::format("'{}' already has a value ({})", key, now.get(key).text()));
     }
     values.set(key, value);
   }
@@ -100,8 +98,8 @@ Outcome<Unit> change_one(const Writer& writer, const Target& target, const MapCh
     if (flags.on("local") || writer.dry_run == DryRun::kClient) {
       object.set_at(fmt::format("metadata.{}", words.field), std::move(after));
     } else {
-      ORCH_TRY(object, writer.send("PATCH", target.path(), patch.dump(),
-                                   "application/merge-patch+json"));
+      ORCH_TRY(object,
+               writer.send("PATCH", target.path(), patch.dump(), "application/merge-patch+json"));
     }
   }
   writer.print(target, done, object);

@@ -45,8 +45,7 @@ std::vector<Rule> broken_down(const std::vector<Rule>& rules) {
 
 bool covers_url(const Texts& held, const std::string& url) {
   return std::any_of(held.begin(), held.end(), [&](const std::string& one) {
-    return one == url ||
-           (one.ends_with("*") && url.starts_with(one.substr(0, one.size() - 1)));
+    return one == url || (one.ends_with("*") && url.starts_with(one.substr(0, one.size() - 1)));
   });
 }
 
@@ -127,7 +126,8 @@ std::vector<Rule> compacted(const std::vector<Rule>& rules) {
 std::vector<Rule> uncovered(const std::vector<Rule>& held, const std::vector<Rule>& wanted) {
   std::vector<Rule> out;
   for (const Rule& one : broken_down(wanted)) {
-    if (std::none_of(held.begin(), held.end(), [&](const Rule& rule) { return covers(rule, one); })) {
+    if (std::none_of(held.begin(), held.end(),
+                     [&](const Rule& rule) { return covers(rule, one); })) {
       out.push_back(one);
     }
   }

@@ -49,11 +49,11 @@ Outcome<JsonValue> Writer::send(std::string_view method, const std::string& path
   if (dry_run == DryRun::kClient) return JsonValue();
   Call call;
   call.method = method;
-  call.target = path + query_text({{"dryRun", dry_run == DryRun::kServer ? "All" : ""},
-                                   {"fieldManager", manager},
-                                   {"fieldValidation", session.flags.has("validate")
-                                                           ? validation_of(session.flags)
-                                                           : ""}});
+  call.target =
+      path + query_text({{"dryRun", dry_run == DryRun::kServer ? "All" : ""},
+                         {"fieldManager", manager},
+                         {"fieldValidation",
+                          session.flags.has("validate") ? validation_of(session.flags) : ""}});
   call.body = body;
   call.content_type = content_type;
   call.doing = doing;
@@ -61,11 +61,11 @@ Outcome<JsonValue> Writer::send(std::string_view method, const std::string& path
 }
 
 Outcome<JsonValue> Writer::create(const Target& target) const {
-  ORCH_TRY(JsonValue created,
-           send("POST", target.resource->path(target.namespace_), target.object.dump(),
-                "application/json",
-                target.source.empty() ? ""
-                                      : fmt::format("error when creating \"{}\"", target.source)));
+  ORCH_TRY(
+      JsonValue created,
+      send("POST", target.resource->path(target.namespace_), target.object.dump(),
+           "application/json",
+           target.source.empty() ? "" : fmt::format("error when creating \"{}\"", target.source)));
   if (!created.is_null()) return created;
   return target.source.empty() ? as_typed(*target.resource, target.object) : target.object;
 }
@@ -151,8 +151,8 @@ const char* template_path(const JsonValue& object) {
   const std::string kind = object.get("kind").text();
   if (kind == "Pod") return "";
   if (kind == "CronJob") return "spec.jobTemplate.spec.template";
-  for (std::string_view known : {"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job",
-                                 "ReplicationController"}) {
+  for (std::string_view known :
+       {"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job", "ReplicationController"}) {
     if (kind == known) return "spec.template";
   }
   return nullptr;
@@ -164,7 +164,8 @@ std::string pod_spec_path(const JsonValue& object) {
 }
 
 Failure usage_error(const Session& session, std::string_view verb, std::string_view text) {
-  return error(fmt::format("{}\nSee '{} {} -h' for help and examples", text, session.program, verb));
+  return error(
+      fmt::format("{}\nSee '{} {} -h' for help and examples", text, session.program, verb));
 }
 
 Outcome<std::string> one_name(const Session& session, std::string_view verb,
@@ -179,16 +180,15 @@ Outcome<int> run_sub_verb(Session& session, std::string_view verb, const SubVerb
   std::vector<std::string> args = session.flags.args();
   std::string names;
   for (size_t i = 0; i < count; ++i) {
-    if (!args.empty() && (args[0] == known[i].name ||
-                          (!known[i].alias.empty() && args[0] == known[i].alias))) {
+    if (!args.empty() &&
+        (args[0] == known[i].name || (!known[i].alias.empty() && args[0] == known[i].alias))) {
       args.erase(args.begin());
       return known[i].run(session, std::move(args));
     }
     names += fmt::format("{}{}", i == 0 ? "" : ", ", known[i].name);
   }
   if (!args.empty()) {
-    return Err(
-        usage_error(session, verb, fmt::format("unknown command \"{}\"", args[0])));
+    return Err(usage_error(session, verb, fmt::format("unknown command \"{}\"", args[0])));
   }
   return Err(usage_error(session, verb, fmt::format("must specify one of {}", names)));
 }

@@ -14,7 +14,8 @@ class Writer {
   // Reads -o, --dry-run and --field-manager; `manager` is the latter's default.
   static Outcome<Writer> of(Session& session, std::string_view manager);
 
-  // POST of the target's object. With --dry-run=client it is returned as the server would decode it.
+  // POST of the target's object. With --dry-run=client it is returned as the server would decode
+  // it.
   Outcome<api::JsonValue> create(const Target& target) const;
   // PATCH of what differs between the two; nothing is sent where nothing does.
   Outcome<api::JsonValue> change(const Target& target, const api::JsonValue& before,

@@ -18,6 +18,7 @@ normal() {
     s/(resourceVersion\"?:) \"[0-9]+\"/\1 RV/g
     s/Resource Version:( +)[0-9]+/Resource Version:\1RV/
     s/[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} 20[0-9: +]+/DATE/g
+    s/\b10\.43\.[0-9.]+/IP/g
     s#/tmp/[^ ]*(LIVE|MERGED)-[A-Za-z0-9]+#\1#g
     s/[0-9]+(s|m|m[0-9]+s)\b/AGE/g; s/ +/ /g; s/-{2,}/--/g"
 }
@@ -140,9 +141,9 @@ get
 get cm -n NS --as=bob
 label cm cm a=1 -n NS
 label cm cm a=1 -n NS
+label cm cm --list -n NS
 label cm cm a=2 -n NS
 label cm cm a=2 b=3 --overwrite -n NS
-label cm cm --list -n NS
 label cm cm b- -n NS
 label cm cm nosuch- -n NS
 label cm cm c- c=1 -n NS

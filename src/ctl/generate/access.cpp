@@ -14,8 +14,8 @@ using api::JsonValue;
 
 constexpr char kRbac[] = "rbac.authorization.k8s.io";
 constexpr std::string_view kResourceVerbs[] = {
-    "get",  "list", "watch",  "create",      "update", "patch",       "delete", "deletecollection",
-    "use",  "bind", "escalate", "impersonate", "*",      "proxy"};
+    "get", "list", "watch",    "create",      "update", "patch", "delete", "deletecollection",
+    "use", "bind", "escalate", "impersonate", "*",      "proxy"};
 
 std::vector<std::string> verbs_of(const Flags& flags) {
   std::vector<std::string> out;
@@ -56,8 +56,8 @@ Outcome<JsonValue> rules_of(Session& session, bool cluster) {
         (*resource)->plural + (slash == std::string::npos ? "" : listed.substr(slash)));
   }
   for (const std::string& verb : verbs) {
-    if (resources.empty() || std::find(std::begin(kResourceVerbs), std::end(kResourceVerbs), verb) !=
-                                 std::end(kResourceVerbs)) {
+    if (resources.empty() || std::find(std::begin(kResourceVerbs), std::end(kResourceVerbs),
+                                       verb) != std::end(kResourceVerbs)) {
       continue;
     }
     fmt::print(stderr, "Warning: '{}' is not a standard resource verb\n", verb);
@@ -99,12 +99,13 @@ Outcome<JsonValue> role_of(Session& session, const std::string& name, bool clust
 Outcome<JsonValue> binding_of(Session& session, const std::string& name, bool cluster) {
   const Flags& flags = session.flags;
   const std::string role = flags.text("role"), cluster_role = flags.text("clusterrole");
-  if (cluster && cluster_role.empty()) return Err(error("required flag(s) \"clusterrole\" not set"));
+  if (cluster && cluster_role.empty())
+    return Err(error("required flag(s) \"clusterrole\" not set"));
   if (role.empty() == cluster_role.empty()) {
     return Err(error("exactly one of clusterrole or role must be specified"));
   }
-  JsonValue out = new_object(fmt::format("{}/v1", kRbac),
-                             cluster ? "ClusterRoleBinding" : "RoleBinding", name);
+  JsonValue out =
+      new_object(fmt::format("{}/v1", kRbac), cluster ? "ClusterRoleBinding" : "RoleBinding", name);
   out.set_at("roleRef.apiGroup", kRbac);
   out.set_at("roleRef.kind", role.empty() ? "ClusterRole" : "Role");
   out.set_at("roleRef.name", role.empty() ? cluster_role : role);

@@ -63,7 +63,8 @@ Outcome<Unit> add_source(Data& data, const std::string& source) {
     return Unit{};
   }
   return add_file(
-      data, equals == std::string::npos ? fs::path(path).filename().string() : source.substr(0, equals),
+      data,
+      equals == std::string::npos ? fs::path(path).filename().string() : source.substr(0, equals),
       path);
 }
 
@@ -79,8 +80,8 @@ Outcome<Data> data_of(const Flags& flags) {
       return Err(error(fmt::format("invalid literal source {}, expected key=value", literal)));
     }
     std::string value = literal.substr(equals + 1);
-    const bool quoted = value.size() >= 2 && (value[0] == '"' || value[0] == '\'') &&
-                        value.back() == value[0];
+    const bool quoted =
+        value.size() >= 2 && (value[0] == '"' || value[0] == '\'') && value.back() == value[0];
     if (quoted) value = value.substr(1, value.size() - 2);
     ORCH_CHECK(add(out, literal.substr(0, equals), std::move(value)));
   }

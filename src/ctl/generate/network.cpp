@@ -29,8 +29,8 @@ Outcome<JsonValue> service_of(Session& session, const std::string& name, const c
     const size_t colon = text.find(':');
     const auto number = parse_int(text.substr(0, colon));
     if (!number || *number < 1 || *number > 65535) {
-      return Err(error(fmt::format("invalid port format '{}'. Must be port or port:targetPort",
-                                   text)));
+      return Err(
+          error(fmt::format("invalid port format '{}'. Must be port or port:targetPort", text)));
     }
     JsonValue port = JsonValue::object();
     std::string shown = text;

@@ -74,10 +74,10 @@ Outcome<JsonValue> priority_class(Session& session, const std::string& name) {
 }  // namespace
 
 std::vector<Generated> generated_policy() {
-  return {{"quota", "resourcequota", "failed to create quota: ", quota},
-          {"poddisruptionbudget", "pdb", "failed to create poddisruptionbudgets: ",
-           disruption_budget},
-          {"priorityclass", "pc", "failed to create priorityclass: ", priority_class}};
+  return {
+      {"quota", "resourcequota", "failed to create quota: ", quota},
+      {"poddisruptionbudget", "pdb", "failed to create poddisruptionbudgets: ", disruption_budget},
+      {"priorityclass", "pc", "failed to create priorityclass: ", priority_class}};
 }
 
 }  // namespace orch::ctl

@@ -24,8 +24,8 @@ Outcome<int> run(Session& session) {
   ORCH_TRY(const JsonValue pod, pick_pod(session, named));
   const std::string phase = pod.at("status.phase").text();
   if (phase == "Succeeded" || phase == "Failed") {
-    return Err(error(fmt::format(
-        "cannot attach a container in a completed pod; current phase is {}", phase)));
+    return Err(error(
+        fmt::format("cannot attach a container in a completed pod; current phase is {}", phase)));
   }
   const bool quiet = flags.on("quiet");
   ORCH_TRY(const std::string container, pick_container(pod, flags.text("container"), quiet));

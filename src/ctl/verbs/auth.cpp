@@ -64,10 +64,9 @@ Outcome<JsonValue> question(Session& session, const std::vector<std::string>& ar
     spec.set_at("nonResourceAttributes.verb", args[0]);
     return spec;
   }
-  constexpr std::string_view kKnown[] = {"get",    "list",        "watch",    "create", "update",
-                                         "patch",  "delete",      "deletecollection", "use",
-                                         "bind",   "impersonate", "*",        "approve", "sign",
-                                         "escalate", "attest"};
+  constexpr std::string_view kKnown[] = {
+      "get", "list", "watch",       "create", "update",  "patch", "delete",   "deletecollection",
+      "use", "bind", "impersonate", "*",      "approve", "sign",  "escalate", "attest"};
   if (std::find(std::begin(kKnown), std::end(kKnown), args[0]) == std::end(kKnown)) {
     fmt::print(stderr, "Warning: verb '{}' is not a known verb\n\n", args[0]);
   }
@@ -108,7 +107,8 @@ Outcome<JsonValue> question(Session& session, const std::vector<std::string>& ar
 
 Outcome<int> can_i(Session& session, std::vector<std::string> args) {
   if (session.flags.on("list")) return list_rules(session);
-  const bool fits = args.size() == 2 || (args.size() == 3 && args[1].find('/') == std::string::npos);
+  const bool fits =
+      args.size() == 2 || (args.size() == 3 && args[1].find('/') == std::string::npos);
   if (!fits) {
     return Err(error(fmt::format(
         "you must specify two arguments: verb resource or verb resource/resourceName.\nSee '{} "
@@ -116,8 +116,9 @@ Outcome<int> can_i(Session& session, std::vector<std::string> args) {
         session.program)));
   }
   ORCH_TRY(const JsonValue spec, question(session, args));
-  ORCH_TRY(const JsonValue answer, review(session, "authorization.k8s.io", "SelfSubjectAccessReview",
-                                          "selfsubjectaccessreviews", spec));
+  ORCH_TRY(const JsonValue answer,
+           review(session, "authorization.k8s.io", "SelfSubjectAccessReview",
+                  "selfsubjectaccessreviews", spec));
   const bool allowed = answer.at("status.allowed").boolean();
   if (!session.flags.on("quiet")) {
     std::string text = allowed ? "yes" : "no";

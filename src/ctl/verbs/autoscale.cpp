@@ -15,7 +15,8 @@ Outcome<int> run(Session& session) {
   ORCH_TRY(const int64_t least, flags.number("min"));
   ORCH_TRY(const int64_t cpu, flags.number("cpu-percent"));
   if (most < 1) {
-    return Err(error(fmt::format("--max=MAXPODS is required and must be at least 1, max: {}", most)));
+    return Err(
+        error(fmt::format("--max=MAXPODS is required and must be at least 1, max: {}", most)));
   }
   if (most < least) {
     return Err(error(fmt::format(

@@ -25,8 +25,8 @@ Outcome<int> decide(Session& session, std::vector<std::string> args, std::string
     for (const JsonValue& condition : object.at("status.conditions").items()) {
       const std::string has = condition.get("type").text();
       if (has == (approves ? "Denied" : "Approved")) {
-        return Err(error(fmt::format("certificate signing request \"{}\" is already {}",
-                                     target.name, has)));
+        return Err(error(
+            fmt::format("certificate signing request \"{}\" is already {}", target.name, has)));
       }
       there = there || has == type;
       conditions.push_back(condition);
@@ -41,8 +41,8 @@ Outcome<int> decide(Session& session, std::vector<std::string> args, std::string
       condition.set("lastUpdateTime", api::Time(system_clock().now()).str());
       conditions.push_back(std::move(condition));
       object.set_at("status.conditions", std::move(conditions));
-      ORCH_TRY(object, writer.send("PUT", target.path("approval"), object.dump(),
-                                   "application/json"));
+      ORCH_TRY(object,
+               writer.send("PUT", target.path("approval"), object.dump(), "application/json"));
     }
     writer.print(target, approves ? "approved" : "denied", object);
     return Unit{};
@@ -61,8 +61,7 @@ Verb certificate_verb() {
   std::vector<Flag> flags = {
       {"force", 0, Flag::Kind::kBool, "false", "write the condition although it is there"}};
   return {"certificate", "Approve or deny certificate signing requests",
-          "certificate (approve | deny) (NAME... | -f FILE)",
-          flags + file_flags() + output_flags(),
+          "certificate (approve | deny) (NAME... | -f FILE)", flags + file_flags() + output_flags(),
           [](Session& session) { return run_sub_verb(session, "certificate", kSubVerbs); }};
 }
 

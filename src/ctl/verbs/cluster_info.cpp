@@ -30,8 +30,8 @@ Outcome<int> run(Session& session) {
     if (name.empty()) name = own;
     const auto ports = service.at("spec.ports").items();
     const std::string port = ports.empty() ? "" : ports[0].get("name").text();
-    tell(name, fmt::format("{}/api/v1/namespaces/kube-system/services/{}{}/proxy",
-                           client->server(), own, port.empty() ? "" : ":" + port));
+    tell(name, fmt::format("{}/api/v1/namespaces/kube-system/services/{}{}/proxy", client->server(),
+                           own, port.empty() ? "" : ":" + port));
   }
   fmt::print("\nTo further debug and diagnose cluster problems, use '{} cluster-info dump'.\n",
              session.program);

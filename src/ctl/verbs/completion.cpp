@@ -40,15 +40,18 @@ complete -c {4} -f -a '({0} __complete (commandline -opc)[{5}..] (commandline -c
 Outcome<int> run(Session& session) {
   const auto& args = session.flags.args();
   const std::string shell = args.empty() ? "" : args[0];
-  const char* script = shell == "bash" ? kBash : shell == "zsh" ? kZsh : shell == "fish" ? kFish
-                                                                                          : nullptr;
+  const char* script = shell == "bash"   ? kBash
+                       : shell == "zsh"  ? kZsh
+                       : shell == "fish" ? kFish
+                                         : nullptr;
   if (script == nullptr) {
-    return Err(error(shell.empty() ? fmt::format("shell not specified\nSee '{} completion -h' for "
-                                                 "help and examples",
-                                                 session.program)
-                                   : fmt::format("unsupported shell type \"{}\"\nSee '{} completion "
-                                                 "-h' for help and examples",
-                                                 shell, session.program)));
+    return Err(error(shell.empty()
+                         ? fmt::format("shell not specified\nSee '{} completion -h' for "
+                                       "help and examples",
+                                       session.program)
+                         : fmt::format("unsupported shell type \"{}\"\nSee '{} completion "
+                                       "-h' for help and examples",
+                                       shell, session.program)));
   }
   // "orch ctl" is two words of the command line, "kubectl" one.
   const auto words = split(session.program, ' ');
@@ -132,8 +135,11 @@ Outcome<int> complete(Session& session) {
 }  // namespace
 
 Verb completion_verb() {
-  return {"completion", "Print a script that lets a shell complete words",
-          "completion (bash | zsh | fish)", {}, run};
+  return {"completion",
+          "Print a script that lets a shell complete words",
+          "completion (bash | zsh | fish)",
+          {},
+          run};
 }
 
 Verb complete_verb() { return {"__complete", "", "__complete WORD...", {}, complete}; }

@@ -272,8 +272,8 @@ Outcome<Unit> embed(const Flags& flags, JsonValue& entry) {
     }
     auto content = read_file(path);
     if (!content) {
-      return Err(error(fmt::format("could not read {} data from {}: {}", key, path,
-                                   content.error())));
+      return Err(
+          error(fmt::format("could not read {} data from {}: {}", key, path, content.error())));
     }
     entry.erase(key);
     entry.set(data, base64_encode(*content));
@@ -353,15 +353,14 @@ Outcome<int> rename_context(Session& session, std::vector<std::string> args) {
                                  config_path(session))));
   }
   if (!entry_of(config, kind, args[1]).is_null()) {
-    return Err(error(fmt::format(
-        "cannot rename the context \"{}\", the context \"{}\" already exists in {}", args[0],
-        args[1], config_path(session))));
+    return Err(error(
+        fmt::format("cannot rename the context \"{}\", the context \"{}\" already exists in {}",
+                    args[0], args[1], config_path(session))));
   }
   put_entry(config, kind, args[0], JsonValue());
   put_entry(config, kind, args[1], std::move(context));
   if (config.get("current-context").text() == args[0]) config.set("current-context", args[1]);
-  return save(session, config,
-              fmt::format("Context \"{}\" renamed to \"{}\".", args[0], args[1]));
+  return save(session, config, fmt::format("Context \"{}\" renamed to \"{}\".", args[0], args[1]));
 }
 
 // `clusters.NAME.server`, `current-context`, `preferences.colors`. A null value removes it.
@@ -450,12 +449,13 @@ Verb config_verb() {
       {"password", 0, Kind::kText, "", "set-credentials: for basic authentication"},
       {"proxy-url", 0, Kind::kText, "", "set-cluster: proxy on the way to the server"},
       {"set-raw-bytes", 0, Kind::kBool, "false", "set: the value of a -data field is not base64"}};
-  return {"config", "Look into the kubeconfig and change it",
-          "config (view | current-context | get-contexts | get-clusters | get-users | use-context |\n"
-          "  set-context | set-cluster | set-credentials | delete-context | delete-cluster | "
-          "delete-user |\n  rename-context | set | unset) ...",
-          flags + output_flags(),
-          [](Session& session) { return run_sub_verb(session, "config", kSubVerbs); }};
+  return {
+      "config", "Look into the kubeconfig and change it",
+      "config (view | current-context | get-contexts | get-clusters | get-users | use-context |\n"
+      "  set-context | set-cluster | set-credentials | delete-context | delete-cluster | "
+      "delete-user |\n  rename-context | set | unset) ...",
+      flags + output_flags(),
+      [](Session& session) { return run_sub_verb(session, "config", kSubVerbs); }};
 }
 
 }  // namespace orch::ctl

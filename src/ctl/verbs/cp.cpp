@@ -33,7 +33,8 @@ Outcome<Place> parse_place(const std::string& text) {
   if (colon == std::string::npos) return Place{"", "", text};
   const std::string pod = text.substr(0, colon);
   const auto parts = split(pod, '/');
-  if (pod.empty() || parts.size() > 2) return Err(error("filespec must match the canonical format: [[namespace/]pod:]file/path"));
+  if (pod.empty() || parts.size() > 2)
+    return Err(error("filespec must match the canonical format: [[namespace/]pod:]file/path"));
   // A local path with a colon is written ./a:b.
   if (pod[0] == '.' || pod[0] == '/') return Place{"", "", text};
   return Place{parts.size() == 2 ? parts[0] : "", parts.back(), text.substr(colon + 1)};

@@ -54,9 +54,9 @@ Outcome<Unit> create_one(const Writer& writer, Target target, std::string_view f
   if (!created && !failing.empty()) {
     Failure failure = created.error();
     const size_t at = failure.message.find("): ");
-    failure.message = fmt::format("error: {}{}", failing,
-                                  at == std::string::npos ? failure.message
-                                                          : failure.message.substr(at + 3));
+    failure.message =
+        fmt::format("error: {}{}", failing,
+                    at == std::string::npos ? failure.message : failure.message.substr(at + 3));
     return Err(std::move(failure));
   }
   if (!created) return Err(created.error());
@@ -84,11 +84,12 @@ Outcome<int> create_generated(Session& session, std::vector<std::string> args) {
   if (kind == nullptr) {
     const bool group = !args.empty() && (args[0] == "secret" || args[0] == "service");
     if (group) {
-      return Err(usage_error(session, "create " + args[0],
-                             args.size() > 1 ? fmt::format("unknown command \"{}\"", args[1])
-                                             : "a type is required"));
+      return Err(usage_error(
+          session, "create " + args[0],
+          args.size() > 1 ? fmt::format("unknown command \"{}\"", args[1]) : "a type is required"));
     }
-    return Err(usage_error(session, "create", fmt::format("Unexpected args: [{}]", join(args, " "))));
+    return Err(
+        usage_error(session, "create", fmt::format("Unexpected args: [{}]", join(args, " "))));
   }
   if (kind->words == "deployment" || kind->words == "cronjob") {
     ORCH_CHECK(need_flag(session.flags, "image"));
@@ -123,8 +124,8 @@ Outcome<int> run(Session& session) {
   if (session.flags.given("filename")) {
     ORCH_TRY(const auto targets, session.targets(args));
     ORCH_TRY(const Writer writer, Writer::of(session, "kubectl-create"));
-    return for_each_target(
-        targets, [&](const Target& target) { return create_one(writer, target, ""); });
+    return for_each_target(targets,
+                           [&](const Target& target) { return create_one(writer, target, ""); });
   }
   if (args.empty()) return Err(error("must specify one of -f and -k"));
   if (args[0] == "token") return create_token(session, {args.begin() + 1, args.end()});
@@ -193,12 +194,13 @@ Verb create_verb() {
        "strict"},
       {"raw", 0, Kind::kText, "", "POST the file to this path"},
       {"field-manager", 0, Kind::kText, "", "who is said to have set the fields"}};
-  return {"create", "Create objects from files or flags",
-          "create (-f FILE | WHAT NAME ...), WHAT being clusterrole, clusterrolebinding, configmap,\n"
-          "  cronjob, deployment, ingress, job, namespace, poddisruptionbudget, priorityclass, "
-          "quota, role,\n  rolebinding, secret (docker-registry | generic | tls), service (clusterip "
-          "| externalname |\n  loadbalancer | nodeport), serviceaccount, token",
-          flags + generator_flags() + file_flags() + output_flags() + dry_run_flags(), run};
+  return {
+      "create", "Create objects from files or flags",
+      "create (-f FILE | WHAT NAME ...), WHAT being clusterrole, clusterrolebinding, configmap,\n"
+      "  cronjob, deployment, ingress, job, namespace, poddisruptionbudget, priorityclass, "
+      "quota, role,\n  rolebinding, secret (docker-registry | generic | tls), service (clusterip "
+      "| externalname |\n  loadbalancer | nodeport), serviceaccount, token",
+      flags + generator_flags() + file_flags() + output_flags() + dry_run_flags(), run};
 }
 
 }  // namespace orch::ctl

@@ -58,6 +58,19 @@ Described gather(Session& session, const Target& target, JsonValue object) {
   } else if (kind == "Node") {
     const std::string fields =
         fmt::format("spec.nodeName={},status.phase!=Failed,status.phase!=Succeeded", name);
+    Call lease;
+    lease.target =
+        "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/" + net::url_encode(name);
+    if (auto client = session.api()) {
+      auto found = (*client)->json(lease);
+      if (found) {
+        out.lease = std::move(*found);
+      } else {
+        out.lease_failure = found.error().message;
+        const size_t at = out.lease_failure.find("): ");
+        if (at != std::string::npos) out.lease_failure.erase(0, at + 3);
+      }
+    }
     out.pods = list(session, "/api/v1/pods" + query_text({{"fieldSelector", fields}}))
                    .value_or(std::vector<JsonValue>{});
   } else if (kind == "Service") {
@@ -77,6 +90,11 @@ Described gather(Session& session, const Target& target, JsonValue object) {
         out.replica_sets.push_back(std::move(set));
       }
     }
+    std::stable_sort(out.replica_sets.begin(), out.replica_sets.end(),
+                     [](const JsonValue& a, const JsonValue& b) {
+                       return a.at("metadata.creationTimestamp").text() <
+                              b.at("metadata.creationTimestamp").text();
+                     });
   }
   return out;
 }
@@ -122,7 +140,8 @@ Outcome<int> run(Session& session) {
   return for_each_target(targets, [&](const Target& target) -> Outcome<Unit> {
     ORCH_TRY(JsonValue object, session.fetch(target));
     const Described what = gather(session, target, std::move(object));
-    fmt::print("{}{}", first ? "" : "\n\n", elastic(describe(what, target.resource->group, target.resource->kind)));
+    fmt::print("{}{}", first ? "" : "\n\n",
+               elastic(describe(what, target.resource->group, target.resource->kind)));
     first = false;
     return Unit{};
   });

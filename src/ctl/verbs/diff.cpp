@@ -35,14 +35,13 @@ Outcome<JsonValue> merged_of(const Writer& writer, const Target& target, const J
   const auto* known =
       api::find_resource(target.resource->group, target.resource->version, target.resource->plural);
   const api::TypeInfo* type = known == nullptr ? nullptr : known->type;
-  const JsonValue last =
-      JsonValue::parse(live.at("metadata.annotations").get(kLastApplied).text())
-          .value_or(JsonValue());
+  const JsonValue last = JsonValue::parse(live.at("metadata.annotations").get(kLastApplied).text())
+                             .value_or(JsonValue());
   const JsonValue patch = three_way_patch(last, target.object, live, type);
   if (patch.size() == 0) return live;
-  return writer.send("PATCH", target.path(), patch.dump(),
-                     type == nullptr ? "application/merge-patch+json"
-                                     : "application/strategic-merge-patch+json");
+  return writer.send(
+      "PATCH", target.path(), patch.dump(),
+      type == nullptr ? "application/merge-patch+json" : "application/strategic-merge-patch+json");
 }
 
 // A Secret's values are not for the screen: only whether they differ.
@@ -69,10 +68,9 @@ Outcome<Unit> put(const TempFolder& folder, const Target& target, JsonValue obje
     object.set("metadata", std::move(metadata));
   }
   const Resource& resource = *target.resource;
-  const std::string path =
-      fmt::format("{}/{}{}.{}.{}.{}", folder.path(),
-                  resource.group.empty() ? "" : resource.group + ".", resource.version,
-                  resource.kind, target.namespace_, target.name);
+  const std::string path = fmt::format(
+      "{}/{}{}.{}.{}.{}", folder.path(), resource.group.empty() ? "" : resource.group + ".",
+      resource.version, resource.kind, target.namespace_, target.name);
   if (write_file_atomic(path, api::json_to_yaml(object.dump_go()))) return Unit{};
   return Err(error("cannot write " + path));
 }
@@ -95,9 +93,9 @@ Outcome<int> diff_all(Session& session) {
   if (!session.flags.given("filename")) {
     return Err(error("must specify one of -f and -k"));
   }
-  ORCH_TRY(Writer writer, Writer::of(session, session.flags.on("server-side")
-                                                  ? "kubectl"
-                                                  : "kubectl-client-side-apply"));
+  ORCH_TRY(Writer writer,
+           Writer::of(session,
+                      session.flags.on("server-side") ? "kubectl" : "kubectl-client-side-apply"));
   writer.dry_run = DryRun::kServer;
   const bool managed_fields = session.flags.on("show-managed-fields");
   ORCH_TRY(const auto targets, session.targets(session.flags.args()));

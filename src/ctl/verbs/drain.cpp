@@ -19,8 +19,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kRetryEviction{5};  // after a disruption budget said no
 
-constexpr char kDaemonSetFatal[] =
-    "DaemonSet-managed Pods (use --ignore-daemonsets to ignore)";
+constexpr char kDaemonSetFatal[] = "DaemonSet-managed Pods (use --ignore-daemonsets to ignore)";
 constexpr char kLocalStorageFatal[] =
     "Pods with local storage (use --delete-emptydir-data to override)";
 // kubectl says "cannot delete" twice here.
@@ -40,7 +39,8 @@ Outcome<std::vector<Node>> nodes_of(Session& session, std::string_view verb) {
     return Err(usage_error(session, verb, fmt::format("USAGE: {} NODE [flags]", verb)));
   }
   if (!args.empty() && selects) {
-    return Err(usage_error(session, verb, "cannot specify both a node name and a --selector option"));
+    return Err(
+        usage_error(session, verb, "cannot specify both a node name and a --selector option"));
   }
   if (args.empty() || args[0].find('/') == std::string::npos) args.insert(args.begin(), "nodes");
   ORCH_TRY(auto targets, session.targets(args));
@@ -152,13 +152,14 @@ bool is_doomed(const Flags& flags, ApiClient& client, const JsonValue& pod, Doom
 
 Outcome<Doomed> doomed_of(const Writer& writer, const Node& node) {
   Call call;
-  call.target = "/api/v1/pods" + query_text({{"fieldSelector", "spec.nodeName=" + node.target.name},
-                                             {"labelSelector",
-                                              writer.session.flags.text("pod-selector")}});
+  call.target =
+      "/api/v1/pods" + query_text({{"fieldSelector", "spec.nodeName=" + node.target.name},
+                                   {"labelSelector", writer.session.flags.text("pod-selector")}});
   ORCH_TRY(const JsonValue list, writer.client.json(call));
   Doomed out;
   for (JsonValue& pod : list.get("items").items()) {
-    if (is_doomed(writer.session.flags, writer.client, pod, out)) out.pods.push_back(std::move(pod));
+    if (is_doomed(writer.session.flags, writer.client, pod, out))
+      out.pods.push_back(std::move(pod));
   }
   return out;
 }
@@ -211,8 +212,9 @@ Outcome<Unit> evict(const Writer& writer, const std::vector<JsonValue>& pods) {
           std::string why = asked.error().message;
           why.erase(0, why.find("): ") + 3);
           std::fflush(stdout);
-          fmt::print(stderr, "error when evicting pods/\"{}\" -n \"{}\" (will retry after 5s): {}\n",
-                     name, ns, why);
+          fmt::print(stderr,
+                     "error when evicting pods/\"{}\" -n \"{}\" (will retry after 5s): {}\n", name,
+                     ns, why);
           one.next = Clock::now() + kRetryEviction;
         } else if (!asked) {
           failures.push_back(fmt::format("error when evicting pods/\"{}\" -n \"{}\": {}", name, ns,
@@ -286,9 +288,9 @@ Outcome<int> run_drain(Session& session) {
     if (done) continue;
     auto lines = split(done.error().message, '\n');
     std::fflush(stdout);
-    fmt::print(stderr, "error: unable to drain node \"{}\" due to error: {}, continuing command...\n",
-               node.target.name,
-               lines.size() == 1 ? lines[0] : fmt::format("[{}]", join(lines, ", ")));
+    fmt::print(
+        stderr, "error: unable to drain node \"{}\" due to error: {}, continuing command...\n",
+        node.target.name, lines.size() == 1 ? lines[0] : fmt::format("[{}]", join(lines, ", ")));
     pending.push_back(node.target.name);
     failures.insert(failures.end(), lines.begin(), lines.end());
   }

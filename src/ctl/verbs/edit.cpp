@@ -75,7 +75,8 @@ Outcome<Unit> edit_one(const Writer& writer, const Target& target) {
   const std::string path = folder.path() + (json ? "/object.json" : "/object.yaml");
   std::string shown = original, reasons;
   for (;;) {
-    if (!write_file_atomic(path, kHead + reasons + shown)) return Err(error("cannot write " + path));
+    if (!write_file_atomic(path, kHead + reasons + shown))
+      return Err(error("cannot write " + path));
     ORCH_CHECK(open_editor(path));
     auto text = read_file(path);
     if (!text) return Err(error(text.error()));
@@ -85,8 +86,9 @@ Outcome<Unit> edit_one(const Writer& writer, const Target& target) {
       if (!reasons.empty() && same) {
         return Err(error("Edit cancelled, no valid changes were saved."));
       }
-      fmt::print(stderr, "{}\n", same ? "Edit cancelled, no changes made."
-                                      : "Edit cancelled, saved file was empty.");
+      fmt::print(
+          stderr, "{}\n",
+          same ? "Edit cancelled, no changes made." : "Edit cancelled, saved file was empty.");
       return Unit{};
     }
     shown = edited;

@@ -16,8 +16,8 @@ namespace {
 using api::JsonValue;
 
 std::string last_seen(const JsonValue& event) {
-  for (const JsonValue& time : {event.at("series.lastObservedTime"), event.get("lastTimestamp"),
-                                event.get("eventTime")}) {
+  for (const JsonValue& time :
+       {event.at("series.lastObservedTime"), event.get("lastTimestamp"), event.get("eventTime")}) {
     if (!time.text().empty()) return time.text();
   }
   return event.at("metadata.creationTimestamp").text();
@@ -78,8 +78,9 @@ Outcome<int> run(Session& session) {
     events.push_back(std::move(event));
   }
   if (events.empty()) {
-    fmt::print(stderr, "{}\n", everywhere ? std::string("No events found.")
-                                          : fmt::format("No events found in {} namespace.", ns));
+    fmt::print(stderr, "{}\n",
+               everywhere ? std::string("No events found.")
+                          : fmt::format("No events found in {} namespace.", ns));
     return 0;
   }
   std::stable_sort(events.begin(), events.end(), [](const JsonValue& a, const JsonValue& b) {

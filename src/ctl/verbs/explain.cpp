@@ -147,8 +147,8 @@ Outcome<const Resource*> resource_of(Session& session, const std::string& type) 
   for (const Resource& resource : known->all()) {
     if (resource.plural == (*found)->plural && resource.api_version() == version) return &resource;
   }
-  return Err(error(fmt::format("couldn't find resource for \"{}, Resource={}\"", version,
-                               (*found)->plural)));
+  return Err(error(
+      fmt::format("couldn't find resource for \"{}, Resource={}\"", version, (*found)->plural)));
 }
 
 Outcome<Schemas> schemas_of(Session& session, const Resource& resource) {
@@ -220,7 +220,8 @@ Outcome<int> run(Session& session) {
   if (inner.get("properties").size() != 0) {
     out += "FIELDS:\n";
     std::vector<std::string> above{resource->kind};
-    if (const std::string type = type_name(schemas, schema); schema.has("allOf") || schema.has("items")) {
+    if (const std::string type = type_name(schemas, schema);
+        schema.has("allOf") || schema.has("items")) {
       above.push_back(type.substr(type.rfind(']') + 1));
     }
     fields(schemas, inner, session.flags.on("recursive"), 1, above, out);

@@ -15,15 +15,17 @@ Outcome<JsonValue> selector_of(const JsonValue& object, const std::string& given
   if (kind == "Pod") {
     const JsonValue labels = object.at("metadata.labels");
     if (labels.size() != 0) return labels;
-    return Err(error("couldn't retrieve selectors via --selector flag or introspection: the pod "
-                     "has no labels and cannot be exposed"));
+    return Err(
+        error("couldn't retrieve selectors via --selector flag or introspection: the pod "
+              "has no labels and cannot be exposed"));
   }
   const JsonValue selector = object.at("spec.selector");
   if (kind == "Service" || kind == "ReplicationController") return selector;
   if (selector.get("matchExpressions").size() != 0) {
-    return Err(error("couldn't retrieve selectors via --selector flag or introspection: couldn't "
-                     "convert expressions - \"" +
-                     selector.get("matchExpressions").dump() + "\" to map-based selector format"));
+    return Err(
+        error("couldn't retrieve selectors via --selector flag or introspection: couldn't "
+              "convert expressions - \"" +
+              selector.get("matchExpressions").dump() + "\" to map-based selector format"));
   }
   return selector.get("matchLabels");
 }
@@ -41,8 +43,7 @@ std::vector<std::pair<int64_t, std::string>> ports_of(const JsonValue& object) {
     add(object.at("spec.ports"), "port");
     return out;
   }
-  for (const JsonValue& container :
-       object.at(pod_spec_path(object) + ".containers").items()) {
+  for (const JsonValue& container : object.at(pod_spec_path(object) + ".containers").items()) {
     add(container.get("ports"), "containerPort");
   }
   return out;

@@ -85,8 +85,16 @@ Outcome<std::vector<Source>> sources_of(Session& session) {
                 "TYPE/NAME is a required argument for the logs command\nSee '" +
                 session.program + " logs -h' for help and examples"));
     }
-    ORCH_TRY(JsonValue pod, pick_pod(session, args[0]));
-    pods.push_back(std::move(pod));
+    auto pod = pick_pod(session, args[0]);
+    if (!pod && pod.error().reason == "NotFound") {  // worded as kubectl words it here
+      Failure failure = pod.error();
+      ORCH_TRY(const std::string ns, session.namespace_());
+      failure.message[0] = 'e';
+      failure.message = fmt::format("error: {} in namespace \"{}\"", failure.message, ns);
+      return Err(std::move(failure));
+    }
+    if (!pod) return Err(pod.error());
+    pods.push_back(std::move(*pod));
   }
   std::vector<Source> out;
   for (const JsonValue& pod : pods) {

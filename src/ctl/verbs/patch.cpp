@@ -19,10 +19,10 @@ Outcome<JsonValue> patched_here(const Target& target, const JsonValue& object,
   const std::string before = object.dump();
   const auto* known =
       api::find_resource(target.resource->group, target.resource->version, target.resource->plural);
-  auto after = type == "json"                            ? api::json_patch(before, patch)
-               : type == "merge" || known == nullptr ? api::merge_patch(before, patch)
-                                                     : api::strategic_merge_patch(before, patch,
-                                                                                  *known->type);
+  auto after = type == "json" ? api::json_patch(before, patch)
+               : type == "merge" || known == nullptr
+                   ? api::merge_patch(before, patch)
+                   : api::strategic_merge_patch(before, patch, *known->type);
   if (!after) return Err(error(after.error().message));
   auto parsed = JsonValue::parse(*after);
   if (!parsed) return Err(error(parsed.error()));
@@ -40,7 +40,8 @@ Outcome<std::string> patch_of(const Flags& flags) {
   }
   if (trim(text).starts_with("{") || trim(text).starts_with("[")) return text;
   auto json = api::yaml_to_json(text);
-  if (!json) return Err(error(fmt::format("unable to parse \"{}\": {}", text, json.error().message)));
+  if (!json)
+    return Err(error(fmt::format("unable to parse \"{}\": {}", text, json.error().message)));
   return std::move(*json);
 }
 

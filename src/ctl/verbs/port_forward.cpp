@@ -1,4 +1,5 @@
-// port-forward: local ports that lead to a pod's, each connection a pair of SPDY streams (KEP-4006).
+// port-forward: local ports that lead to a pod's, each connection a pair of SPDY streams
+// (KEP-4006).
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
@@ -83,9 +84,8 @@ class Tunnel {
   bool open(Connection& connection, uint16_t remote) {
     std::lock_guard lock(mutex_);
     const std::string id = std::to_string(next_id_++);
-    net::Headers headers{{"streamtype", "error"},
-                         {"port", std::to_string(remote)},
-                         {"requestid", id}};
+    net::Headers headers{
+        {"streamtype", "error"}, {"port", std::to_string(remote)}, {"requestid", id}};
     auto error_stream = spdy_->open(headers);
     if (!error_stream) return false;
     connection.error = *error_stream;
@@ -145,7 +145,7 @@ class Tunnel {
   std::mutex mutex_;
   std::condition_variable ended_;
   uint64_t next_id_ = 0;
-  std::map<uint32_t, Connection> connections_;                           // by data stream
+  std::map<uint32_t, Connection> connections_;                     // by data stream
   std::map<uint32_t, std::pair<uint32_t, uint16_t>> error_ports_;  // error stream: data, port
 };
 
@@ -169,7 +169,8 @@ Outcome<uint16_t> pod_port(const JsonValue& pod, const std::string& text) {
 Outcome<std::string> target_port(const JsonValue& service, const std::string& text) {
   const auto number = parse_int(text);
   for (const JsonValue& port : service.at("spec.ports").items()) {
-    const bool same = number ? port.get("port").number() == *number : port.get("name").text() == text;
+    const bool same =
+        number ? port.get("port").number() == *number : port.get("name").text() == text;
     if (!same) continue;
     const std::string target = port.get("targetPort").text();
     if (service.at("spec.clusterIP").text() == "None" || target.empty() || target == "0") {
@@ -195,9 +196,10 @@ Outcome<Forward> parse_forward(const JsonValue& pod, const JsonValue& service,
                     : local.empty()                                 ? std::optional<int64_t>(0)
                                                                     : parse_int(local);
   if (!from || *from < 0 || *from > 65535) {
-    return Err(error(fmt::format("error parsing local port \"{0}\": strconv.ParseUint: parsing "
-                                 "\"{0}\": invalid syntax",
-                                 local)));
+    return Err(
+        error(fmt::format("error parsing local port \"{0}\": strconv.ParseUint: parsing "
+                          "\"{0}\": invalid syntax",
+                          local)));
   }
   return Forward{static_cast<uint16_t>(*from), to};
 }
@@ -302,8 +304,9 @@ Outcome<int> run(Session& session) {
         if (fd < 0) continue;
         fmt::print("Handling connection for {}\n", listeners[i].remote);
         std::fflush(stdout);
-        std::thread([tunnel, fd, remote = listeners[i].remote] { tunnel->serve(fd, remote); })
-            .detach();
+        std::thread([tunnel, fd, remote = listeners[i].remote] {
+          tunnel->serve(fd, remote);
+        }).detach();
       }
     }
   }).detach();

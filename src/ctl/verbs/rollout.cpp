@@ -103,7 +103,7 @@ Outcome<Unit> show_history(Session& session, const Target& target) {
       if (revision.number != wanted) continue;
       const JsonValue shown =
           revision.template_.is_null() ? revision.patch.at("spec.template") : revision.template_;
-      fmt::print("{} with revision #{}\n{}", target.label(), wanted, describe_template(shown));
+      fmt::print("{} with revision #{}\n{}\n", target.label(), wanted, describe_template(shown));
       return Unit{};
     }
     return Err(error("unable to find the specified revision"));
@@ -249,8 +249,9 @@ Outcome<int> run(Session& session) {
       {"resume", [](Session& s, const Target& t) { return set_paused(s, t, false); }}};
   const auto chosen = known.find(what);
   if (chosen == known.end()) {
-    return Err(error(fmt::format("unknown command \"{}\"\nSee '{} rollout -h' for help and examples",
-                                 what, session.program)));
+    return Err(
+        error(fmt::format("unknown command \"{}\"\nSee '{} rollout -h' for help and examples", what,
+                          session.program)));
   }
   if (args.empty() && !session.flags.given("filename")) {
     return Err(error("required resource not specified"));

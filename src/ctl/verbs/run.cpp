@@ -128,8 +128,8 @@ Outcome<int> run(Session& session) {
     return Err(usage_error(session, "run", "NAME is required for run"));
   }
   ORCH_CHECK(need_flag(flags, "image"));
-  const bool attached = flags.given("attach") ? flags.on("attach")
-                                              : flags.on("stdin") || flags.on("tty");
+  const bool attached =
+      flags.given("attach") ? flags.on("attach") : flags.on("stdin") || flags.on("tty");
   ORCH_TRY(Writer writer, Writer::of(session, "kubectl-run"));
   writer.output.keep_order();
   if (attached && writer.dry_run != DryRun::kNone) {
@@ -138,7 +138,8 @@ Outcome<int> run(Session& session) {
                            "options (--attach, --stdin, or --tty)"));
   }
   if (flags.on("tty") && !flags.on("stdin")) {
-    return Err(usage_error(session, "run", "-i/--stdin is required for containers with -t/--tty=true"));
+    return Err(
+        usage_error(session, "run", "-i/--stdin is required for containers with -t/--tty=true"));
   }
   if (flags.on("rm") && !attached) {
     return Err(usage_error(session, "run", "--rm should only be used for attached containers"));

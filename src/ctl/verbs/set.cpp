@@ -26,8 +26,8 @@ Outcome<std::vector<Target>> fetched(Session& session, const std::vector<std::st
 }
 
 // Nothing is said of an object that the change leaves as it was.
-Outcome<int> change_all(Session& session, const std::vector<Target>& targets,
-                        std::string_view done, const Change& change) {
+Outcome<int> change_all(Session& session, const std::vector<Target>& targets, std::string_view done,
+                        const Change& change) {
   ORCH_TRY(const Writer writer, Writer::of(session, "kubectl-set"));
   return for_each_target(targets, [&](const Target& target) -> Outcome<Unit> {
     JsonValue after = target.object;
@@ -263,8 +263,7 @@ Outcome<int> set_resources(Session& session, std::vector<std::string> args) {
   return change_all(session, targets, "resource requirements updated",
                     [&](JsonValue& object) -> Outcome<Unit> {
                       if (change_containers(object, wanted, false, change) != 0) return Unit{};
-                      return Err(
-                          error(fmt::format("unable to find container named {}", wanted)));
+                      return Err(error(fmt::format("unable to find container named {}", wanted)));
                     });
 }
 

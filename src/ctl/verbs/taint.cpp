@@ -32,8 +32,8 @@ Outcome<Taint> parse_taint(std::string text, bool removal) {
     out.effect = text.substr(colon + 1);
     text.resize(colon);
     if (!is_effect(out.effect)) {
-      return Err(error(
-          fmt::format("invalid taint effect: {}, unsupported taint effect", out.effect)));
+      return Err(
+          error(fmt::format("invalid taint effect: {}, unsupported taint effect", out.effect)));
     }
   } else if (!removal) {
     return Err(error(fmt::format("invalid taint spec: {}", whole)));
@@ -51,8 +51,8 @@ Outcome<TaintChange> take_taints(std::vector<std::string>& args) {
     const bool removal = arg.size() > 1 && arg.back() == '-';
     if (!removal && arg.find('=') == std::string::npos && arg.find(':') == std::string::npos) {
       if (!out.added.empty() || !out.removed.empty()) {
-        return Err(error(fmt::format(
-            "all resources must be specified before taint changes: {}", arg)));
+        return Err(
+            error(fmt::format("all resources must be specified before taint changes: {}", arg)));
       }
       rest.push_back(arg);
       continue;
@@ -121,7 +121,8 @@ Outcome<std::string> change_taints(const Target& target, const TaintChange& chan
     spec.set("taints", std::move(list));
   }
   object.set("spec", std::move(spec));
-  if (replaced || (!change.removed.empty() && !change.added.empty())) return std::string("modified");
+  if (replaced || (!change.removed.empty() && !change.added.empty()))
+    return std::string("modified");
   return std::string(change.added.empty() ? "untainted" : "tainted");
 }
 
@@ -131,8 +132,7 @@ Outcome<int> run(Session& session) {
   if (!taken) {
     Failure failure = taken.error();
     if (failure.message.find("invalid taint") != std::string::npos) {
-      failure.message +=
-          fmt::format("\nSee '{} taint -h' for help and examples", session.program);
+      failure.message += fmt::format("\nSee '{} taint -h' for help and examples", session.program);
     }
     return Err(std::move(failure));
   }
@@ -142,7 +142,8 @@ Outcome<int> run(Session& session) {
   ORCH_TRY(const Discovery* known, session.discovery());
   ORCH_TRY(const Resource* resource, known->resolve(args[0].substr(0, args[0].find('/'))));
   if (resource->kind != "Node") {
-    return Err(error(fmt::format("invalid resource type {}, only node types are supported", args[0])));
+    return Err(
+        error(fmt::format("invalid resource type {}, only node types are supported", args[0])));
   }
   if (taken->added.empty() && taken->removed.empty()) {
     return Err(error("at least one taint update is required"));

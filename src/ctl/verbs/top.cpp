@@ -33,16 +33,16 @@ std::string cpu_text(int64_t milli) { return fmt::format("{}m", milli); }
 std::string memory_text(int64_t bytes) { return fmt::format("{}Mi", bytes / (1024 * 1024)); }
 std::string percent(int64_t used, int64_t whole) {
   if (whole == 0) return "<unknown>";
-  return fmt::format("{}%", static_cast<int64_t>(static_cast<double>(used) /
-                                                 static_cast<double>(whole) * 100));
+  return fmt::format(
+      "{}%", static_cast<int64_t>(static_cast<double>(used) / static_cast<double>(whole) * 100));
 }
 
 Outcome<std::vector<JsonValue>> metrics(Session& session, const std::string& path,
                                         const std::string& name) {
   ORCH_TRY(const Discovery* known, session.discovery());
-  const bool served = std::any_of(
-      known->all().begin(), known->all().end(),
-      [](const Resource& resource) { return resource.group == "metrics.k8s.io"; });
+  const bool served =
+      std::any_of(known->all().begin(), known->all().end(),
+                  [](const Resource& resource) { return resource.group == "metrics.k8s.io"; });
   if (!served) return Err(error("Metrics API not available"));
   ORCH_TRY(ApiClient * client, session.api());
   Call call;
