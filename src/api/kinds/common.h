@@ -87,15 +87,6 @@ void default_pod(corev1::PodSpec& spec);
 void validate_pod_spec(const corev1::PodSpec& spec, const std::string& path, FieldErrors& errors);
 void validate_pod_template(const corev1::PodTemplateSpec& pod, const std::string& path,
                            FieldErrors& errors);
-// Containers, their probes, ports, env, resources; `volumes` are the names that may be mounted.
-struct ContainerRules {
-  std::vector<std::string> volumes;
-  bool init = false;
-};
-void validate_containers(const std::vector<corev1::Container>& containers, const std::string& path,
-                         const ContainerRules& rules, FieldErrors& errors);
-void validate_volumes(const std::vector<corev1::Volume>& volumes, const std::string& path,
-                      FieldErrors& errors);
 // Guaranteed, Burstable or BestEffort.
 std::string qos_class(const corev1::PodSpec& spec);
 // kubectl's STATUS of a Pod: "Running", "CrashLoopBackOff", "Init:0/1" ...

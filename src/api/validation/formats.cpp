@@ -166,7 +166,7 @@ void validate_domain_prefixed_path(std::string_view text, const std::string& pat
 }
 
 void validate_qualified_name(std::string_view name, const std::string& path, FieldErrors& errors) {
-  validate_by(check_label_key, name, path, errors);
+  for (const auto& why : label_key_problems(name)) errors.invalid(path, quoted(name), why);
 }
 
 void validate_by(NameRule rule, std::string_view value, const std::string& path,

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "api/validation/object_meta.h"
 #include "orch/api/error.h"
@@ -34,6 +35,9 @@ void validate_port_reference(const IntOrString& port, const std::string& path, F
 // "example.com/some/path".
 void validate_domain_prefixed_path(std::string_view text, const std::string& path,
                                    FieldErrors& errors);
+// All that is wrong with a label's key, or another qualified name; check_label_key() gives the
+// first of it.
+std::vector<std::string> label_key_problems(std::string_view key);
 void validate_qualified_name(std::string_view name, const std::string& path, FieldErrors& errors);
 // By a rule that gives a text, unless the value keeps to it.
 void validate_by(NameRule rule, std::string_view value, const std::string& path,

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "api/validation/formats.h"
 #include "orch/api/scheme.h"
 
 namespace orch::api {
@@ -73,23 +74,33 @@ std::string check_dns1035_label(std::string_view name) {
              : std::string(kLabel1035Text);
 }
 
-std::string check_label_key(std::string_view key) {
+std::vector<std::string> label_key_problems(std::string_view key) {
+  std::vector<std::string> out;
   std::string_view name = key;
   if (const size_t slash = key.find('/'); slash != std::string_view::npos) {
     const std::string_view prefix = key.substr(0, slash);
     name = key.substr(slash + 1);
     if (name.find('/') != std::string_view::npos) {
-      return fmt::format(
-          "a qualified name {} with an optional DNS subdomain prefix and '/' (e.g. "
-          "'example.com/MyName')",
-          kQualifiedText);
+      return {
+          fmt::format("a qualified name {} with an optional DNS subdomain prefix and '/' (e.g. "
+                      "'example.com/MyName')",
+                      kQualifiedText)};
     }
-    if (prefix.empty()) return "prefix part must be non-empty";
-    if (auto why = check_dns1123_subdomain(prefix); !why.empty()) return "prefix part " + why;
+    if (prefix.empty()) {
+      out.push_back("prefix part must be non-empty");
+    } else if (auto why = check_dns1123_subdomain(prefix); !why.empty()) {
+      out.push_back("prefix part " + why);
+    }
   }
-  if (name.empty()) return "name part must be non-empty";
-  if (name.size() > 63) return "name part " + too_long(63);
-  return is_qualified_part(name) ? "" : fmt::format("name part {}", kQualifiedText);
+  if (name.empty()) out.push_back("name part must be non-empty");
+  if (name.size() > 63) out.push_back("name part " + too_long(63));
+  if (!is_qualified_part(name)) out.push_back(fmt::format("name part {}", kQualifiedText));
+  return out;
+}
+
+std::string check_label_key(std::string_view key) {
+  const auto problems = label_key_problems(key);
+  return problems.empty() ? "" : problems.front();
 }
 
 std::string check_label_value(std::string_view value) {

@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "api/validation/formats.h"
 #include "orch/api/codec.h"
 #include "orch/base/strings.h"
 
@@ -136,7 +137,7 @@ NameRule name_rule(const ResourceInfo& resource) {
 void validate_labels(const std::map<std::string, std::string>& labels, const std::string& path,
                      FieldErrors& errors) {
   for (const auto& [key, value] : labels) {
-    if (auto why = check_label_key(key); !why.empty()) errors.invalid(path, quoted(key), why);
+    validate_qualified_name(key, path, errors);
     if (auto why = check_label_value(value); !why.empty()) errors.invalid(path, quoted(value), why);
   }
 }
@@ -145,7 +146,7 @@ void validate_annotations(const std::map<std::string, std::string>& annotations,
                           const std::string& path, FieldErrors& errors) {
   size_t bytes = 0;
   for (const auto& [key, value] : annotations) {
-    if (auto why = check_label_key(to_lower(key)); !why.empty()) {
+    for (const auto& why : label_key_problems(to_lower(key))) {
       errors.invalid(path, quoted(key), why);
     }
     bytes += key.size() + value.size();
@@ -173,9 +174,7 @@ void validate_label_selector(const metav1::LabelSelector& selector, const std::s
     } else {
       errors.invalid(at + ".operator", quoted(e.operator_), "not a valid selector operator");
     }
-    if (auto why = check_label_key(e.key); !why.empty()) {
-      errors.invalid(at + ".key", quoted(e.key), why);
-    }
+    validate_qualified_name(e.key, at + ".key", errors);
     for (size_t j = 0; j < e.values.size(); ++j) {
       if (auto why = check_label_value(e.values[j]); !why.empty()) {
         errors.invalid(indexed(at + ".values", j), quoted(e.values[j]), why);

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "api/kinds/common.h"
+#include "api/kinds/core/pod_parts.h"
 
 namespace orch::api {
 
@@ -59,82 +59,27 @@ void prepare_status(Object& object, const Object& old_object) {
   pod.metadata.deletionTimestamp = old.metadata.deletionTimestamp;
   pod.metadata.ownerReferences = old.metadata.ownerReferences;
   pod.status.qosClass = old.status.qosClass;
+  // podIP is from when there was one address: where the two differ it counts, as old agents know
+  // no other.
+  auto& addresses = pod.status.podIPs;
+  if (pod.status.podIP.empty()) {
+    if (!addresses.empty()) pod.status.podIP = addresses[0].ip;
+  } else if (addresses.empty() || addresses[0].ip != pod.status.podIP) {
+    addresses.clear();
+    addresses.emplace_back().ip = pod.status.podIP;
+  }
 }
 
-// The old spec with everything a client may change taken from the new one: whatever still differs
-// is forbidden.
-corev1::PodSpec with_allowed_changes(const corev1::PodSpec& old, const corev1::PodSpec& now) {
-  corev1::PodSpec merged = old;
-  const auto images = [](std::vector<corev1::Container>& to,
-                         const std::vector<corev1::Container>& from) {
-    for (size_t i = 0; i < to.size() && i < from.size(); ++i) to[i].image = from[i].image;
-  };
-  images(merged.containers, now.containers);
-  images(merged.initContainers, now.initContainers);
-  merged.activeDeadlineSeconds = now.activeDeadlineSeconds;
-  merged.tolerations = now.tolerations;
-  merged.schedulingGates = now.schedulingGates;
-  if (!old.schedulingGates.empty()) {
-    merged.nodeSelector = now.nodeSelector;
-    merged.affinity = now.affinity;
-  }
-  if (old.terminationGracePeriodSeconds.value_or(0) < 0) {
-    merged.terminationGracePeriodSeconds = now.terminationGracePeriodSeconds;
-  }
-  return merged;
-}
-
-bool same(const corev1::Toleration& a, const corev1::Toleration& b) {
-  return a.key == b.key && a.operator_ == b.operator_ && a.value == b.value && a.effect == b.effect;
-}
-
-void validate_update(const Pod& now, const Pod& old, FieldErrors& errors) {
-  const auto merged = with_allowed_changes(old.spec, now.spec);
-  if (!equal(merged, now.spec)) {
-    errors.forbidden(
-        "spec",
-        "pod updates may not change fields other than `spec.containers[*].image`,"
-        "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only "
-        "additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be "
-        "set "
-        "to 1 if it was previously negative)\n" +
-            first_difference(corev1::PodSpec::type_info(), &merged, &now.spec));
-  }
-  for (const auto& kept : old.spec.tolerations) {
-    const bool there = std::any_of(now.spec.tolerations.begin(), now.spec.tolerations.end(),
-                                   [&](const auto& t) { return same(t, kept); });
-    if (!there) {
-      errors.forbidden("spec.tolerations",
-                       "existing toleration can not be modified except its tolerationSeconds");
-      break;
-    }
-  }
-  const auto& before = old.spec.activeDeadlineSeconds;
-  const auto& after = now.spec.activeDeadlineSeconds;
-  if (before && !after) {
-    errors.invalid("spec.activeDeadlineSeconds", "null",
-                   "must not update from a positive integer to nil value");
-  } else if (before && *after > *before) {
-    errors.invalid("spec.activeDeadlineSeconds", std::to_string(*after),
-                   "must be less than or equal to previous value");
-  }
-  for (size_t i = 0; i < now.spec.schedulingGates.size(); ++i) {
-    const bool known = std::any_of(
-        old.spec.schedulingGates.begin(), old.spec.schedulingGates.end(),
-        [&](const auto& gate) { return gate.name == now.spec.schedulingGates[i].name; });
-    if (!known) {
-      errors.forbidden(indexed("spec.schedulingGates", i) + ".name",
-                       "only deletion is allowed, but found new scheduling gate '" +
-                           now.spec.schedulingGates[i].name + "'");
-    }
-  }
+void validate_status(const Object& now, const Object& old, FieldErrors& errors) {
+  validate_pod_status(static_cast<const Pod&>(now), static_cast<const Pod&>(old), errors);
 }
 
 void validate(const Object& object, const Object* old_object, FieldErrors& errors) {
   const auto& now = static_cast<const Pod&>(object);
   validate_pod_spec(now.spec, "spec", errors);
+  validate_images(now.spec, errors);
   if (old_object != nullptr) {
-    validate_update(now, static_cast<const Pod&>(*old_object), errors);
+    validate_pod_update(now, static_cast<const Pod&>(*old_object), errors);
   } else if (!now.spec.ephemeralContainers.empty()) {
     errors.forbidden("spec.ephemeralContainers", "cannot be set on create");
   } else if (!now.spec.schedulingGates.empty() && !now.spec.nodeName.empty()) {
@@ -165,6 +110,7 @@ ResourceInfo pods_resource() {
   info.prepare = prepare;
   info.prepare_status = prepare_status;
   info.validate = validate;
+  info.validate_status = validate_status;
   info.selectable_fields = {
       "spec.nodeName",    "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName",
       "spec.hostNetwork", "status.phase",       "status.podIP",       "status.nominatedNodeName"};
