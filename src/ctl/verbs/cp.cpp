@@ -143,6 +143,16 @@ std::string base_name(const std::string& path) {
   return without.filename().string();
 }
 
+// For a sed expression of tar's.
+std::string escaped(const std::string& text, std::string_view special) {
+  std::string out;
+  for (const char c : text) {
+    if (special.find(c) != std::string_view::npos) out += '\\';
+    out += c;
+  }
+  return out;
+}
+
 Outcome<Unit> upload(Session& session, const std::string& from, Place to) {
   std::error_code failed;
   if (!fs::exists(from, failed)) {
@@ -158,18 +168,16 @@ Outcome<Unit> upload(Session& session, const std::string& from, Place to) {
     auto is_folder = remote.run({"test", "-d", to.path}, false);
     if (is_folder && *is_folder == 0) to.path += "/" + base_name(fs::absolute(from).string());
   }
-  // The name it has there, as a link here that tar follows.
-  ORCH_TRY(const TempFolder folder, TempFolder::make("kubectl-cp-"));
-  const std::string name = base_name(to.path);
-  const bool is_folder = fs::is_directory(from, failed);
-  fs::create_symlink(fs::canonical(from, failed), folder.path() + "/" + name, failed);
-  if (failed) return Err(error(failed.message()));
-  std::vector<std::string> local{"tar", "-cf", "-", "-C", folder.path()};
-  if (is_folder) {
-    local.push_back(name + "/");
-  } else {
-    local.insert(local.end(), {"-h", name});
+  // Packed under the name it has there.
+  const fs::path source = fs::canonical(from, failed);
+  if (failed) return Err(error(fmt::format("{}: {}", from, failed.message())));
+  const std::string name = base_name(to.path), own = source.filename().string();
+  std::vector<std::string> local{"tar", "-cf", "-", "-C", source.parent_path().string()};
+  if (name != own) {
+    local.push_back(fmt::format("--transform=flags=r;s,^{},{},", escaped(own, "[]\\.*^$,"),
+                                escaped(name, "\\&,")));
   }
+  local.insert(local.end(), {"--", own});
   const std::string parent = fs::path(to.path).lexically_normal().parent_path().string();
   std::vector<std::string> command{"tar", "-xmf", "-"};
   if (session.flags.on("no-preserve")) {
