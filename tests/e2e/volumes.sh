@@ -150,6 +150,16 @@ wait_for 10 "it says why" outputs 'FailedMount: Unable to attach or mount volume
 check "a node for the claim" k annotate pvc forced volume.kubernetes.io/selected-node=n1
 wait_for 15 "then it runs" running forced
 
+say "orch is killed and comes back: pods keep their volumes, new ones find theirs"
+stop_orch n1 KILL
+start_server n1 a
+wait_for 30 "node n1 ready" node_ready n1
+same "db-0 went on" 0 "$(k get pod db-0 -o 'jsonpath={.status.containerStatuses[0].restartCount}')"
+before=$(in_pod db-0 'grep -c db-0 /data/names')
+check "it is deleted" k delete pod db-0
+wait_for 20 "and is back" running db-0
+wait_for 5 "with its data" outputs "^$((before + 1))$" in_pod db-0 'grep -c db-0 /data/names'
+
 say "the set and its claims go"
 check "all goes" k delete statefulset/db pod/forced
 check "the claims" k delete pvc --all
