@@ -155,7 +155,7 @@ check_fails "bad quantity" 'quantit' k apply -f - <<<'
 check_fails "bad label selector" 'unable to parse|invalid|BadRequest' k get pods -l 'a in (b'
 check_fails "bad field selector" 'field label not supported' k get pods --field-selector spec.nothing=1
 check_fails "bad label" 'metadata.labels' k patch configmap stale -p '{"metadata":{"labels":{"a":"-b-"}}}'
-check_fails "bad limit" 'limit' k get --raw '/api/v1/pods?limit=many'
+check_fails "bad limit" 'ParseInt: parsing "many"' k get --raw '/api/v1/pods?limit=many'
 check_fails "bad continue" 'continue' k get --raw '/api/v1/pods?limit=1&continue=nonsense'
 check_fails "unknown path" 'could not find the requested resource' k get --raw /apis/nothing/v1
 check_fails "no such namespace" 'namespaces "nowhere" not found' k create configmap x -n nowhere

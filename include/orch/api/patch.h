@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "orch/api/error.h"
 #include "orch/api/type_info.h"
@@ -12,14 +13,24 @@ namespace orch::api {
 
 enum class PatchType : uint8_t { kJson, kMerge, kStrategic, kApply };
 
+// `findings`, where given, collects what strict decoding of the patch itself objects to, in
+// kubectl's words (`duplicate field "spec.replicas"`).
+
 // RFC 6902. 413 over 10,000 operations or on copy bombs; 422 when it does not apply.
-ApiResult<std::string> json_patch(std::string_view document, std::string_view patch);
+ApiResult<std::string> json_patch(std::string_view document, std::string_view patch,
+                                  std::vector<std::string>* findings = nullptr);
 // RFC 7386.
-ApiResult<std::string> merge_patch(std::string_view document, std::string_view patch);
+ApiResult<std::string> merge_patch(std::string_view document, std::string_view patch,
+                                   std::vector<std::string>* findings = nullptr);
 // Strategic merge with all directives ($patch, $retainKeys, $setElementOrder,
 // $deleteFromPrimitiveList).
 ApiResult<std::string> strategic_merge_patch(std::string_view document, std::string_view patch,
-                                             const TypeInfo& type);
+                                             const TypeInfo& type,
+                                             std::vector<std::string>* findings = nullptr);
+// Appends `duplicate field "..."` for each member given twice; nothing for text that is no JSON.
+void json_duplicates(std::string_view json, std::vector<std::string>& findings);
+// JSON as Go's %+v prints it decoded, map[a:1]: how errors show a strategic patch.
+std::string go_shown_json(std::string_view json);
 
 // Server-side apply (KEP-555). All texts are JSON of whole objects of `type`.
 struct ApplyRequest {

@@ -13,6 +13,8 @@ namespace {
 
 using Kind = Value::Kind;
 
+constexpr size_t kFindingsMax = 100;
+
 std::string shown_char(char c) {
   if (c == '\'') return "'\\''";
   if (c == '"') return "'\"'";
@@ -27,7 +29,8 @@ std::string shown_char(char c) {
 // Recursive descent, at most kDepthMax frames.
 class Parser {
  public:
-  Parser(std::string_view text, Arena& arena) : text_(text), arena_(arena) {}
+  Parser(std::string_view text, Arena& arena, std::vector<std::string>* findings)
+      : text_(text), arena_(arena), findings_(findings) {}
 
   Result<Value, ParseError> parse() {
     Value root;
@@ -197,7 +200,10 @@ class Parser {
     }
     while (true) {
       skip_space();
+      const size_t path = path_.size();
+      if (findings_ != nullptr) path_ += fmt::format("[{}]", out.items.size());
       if (!value(out.items.emplace_back().value, depth + 1)) return false;
+      path_.resize(path);
       skip_space();
       if (next_is(']')) {
         ++at_;
@@ -225,7 +231,10 @@ class Parser {
       if (!next_is(':')) return unexpected("after object key");
       ++at_;
       skip_space();
+      const size_t path = path_.size();
+      if (findings_ != nullptr) path_.append(path == 0 ? "" : ".").append(member.key);
       if (!value(member.value, depth + 1)) return false;
+      path_.resize(path);
       skip_space();
       if (next_is('}')) {
         ++at_;
@@ -237,7 +246,7 @@ class Parser {
     }
   }
 
-  static void sort_members(std::vector<Member>& items) {
+  void sort_members(std::vector<Member>& items) {
     auto less = [](const Member& a, const Member& b) { return a.key < b.key; };
     if (!std::is_sorted(items.begin(), items.end(), less)) {
       std::stable_sort(items.begin(), items.end(), less);
@@ -246,14 +255,26 @@ class Parser {
     if (std::adjacent_find(items.begin(), items.end(), same_key) == items.end()) return;
     std::vector<Member> unique;
     for (Member& item : items) {
-      if (!unique.empty() && unique.back().key == item.key) unique.pop_back();
+      if (!unique.empty() && unique.back().key == item.key) {
+        unique.pop_back();
+        report(item.key);
+      }
       unique.push_back(std::move(item));
     }
     items = std::move(unique);
   }
 
+  void report(std::string_view key) {
+    if (findings_ == nullptr || findings_->size() >= kFindingsMax) return;
+    std::string found =
+        fmt::format("duplicate field \"{}{}{}\"", path_, path_.empty() ? "" : ".", key);
+    if (findings_->empty() || findings_->back() != found) findings_->push_back(std::move(found));
+  }
+
   std::string_view text_;
   Arena& arena_;
+  std::vector<std::string>* findings_;
+  std::string path_;  // of the value being read; kept only for findings
   size_t at_ = 0;
   std::string error_;
 };
@@ -332,8 +353,9 @@ Value array_value() {
   return v;
 }
 
-Result<Value, ParseError> parse(std::string_view text, Arena& arena) {
-  return Parser(text, arena).parse();
+Result<Value, ParseError> parse(std::string_view text, Arena& arena,
+                                std::vector<std::string>* findings) {
+  return Parser(text, arena, findings).parse();
 }
 
 void write(const Value& value, std::string& out) {

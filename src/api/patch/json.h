@@ -67,8 +67,10 @@ Value array_value();
 struct ParseError {
   std::string message;  // as encoding/json words it
 };
-// Whole text, one value. Of duplicate keys the last wins.
-Result<Value, ParseError> parse(std::string_view text, Arena& arena);
+// Whole text, one value. Of duplicate keys the last wins; `findings` collects them as
+// `duplicate field "a.b[0].c"`.
+Result<Value, ParseError> parse(std::string_view text, Arena& arena,
+                                std::vector<std::string>* findings = nullptr);
 
 // Compact JSON, appended. Scalars of a source are written as they stood there.
 void write(const Value& value, std::string& out);

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "api/patch/json.h"
+#include "api/patch/merge_json.h"
 #include "orch/api/patch.h"
 #include "orch/base/strings.h"
 
@@ -12,11 +13,45 @@ using doc::Arena;
 using doc::Member;
 using doc::Value;
 
+constexpr size_t kFindingsMax = 100;
 constexpr size_t kOperationsMax = 10'000;
 constexpr size_t kCopyBytesMax = 3 * 1024 * 1024;
 
 // Every failure to apply is answered alike, without detail.
 Error does_not_apply() { return generic_server_response(422); }
+
+// Upstream reads a patch strictly first, unless findings are ignored, and says so.
+Error undecodable(std::string_view why, bool strict) {
+  return bad_request(fmt::format("{}{}", strict ? "error decoding patch: " : "", why));
+}
+Error wrong_type(const Value& value, bool strict, std::string_view strict_type,
+                 std::string_view type) {
+  return undecodable(fmt::format("json: cannot unmarshal {} into Go value of type {}",
+                                 doc::go_kind(value), strict ? strict_type : type),
+                     strict);
+}
+
+ApiResult<Unit> check_operation(const Value& operation, size_t index,
+                                std::vector<std::string>* findings) {
+  const bool strict = findings != nullptr;
+  if (!operation.is_object()) {
+    return Err(wrong_type(operation, strict, "handlers.jsonPatchOp", "jsonpatch.Operation"));
+  }
+  for (const Member& member : operation.items) {
+    if (member.key == "value") continue;
+    if (member.key != "op" && member.key != "path" && member.key != "from") {
+      if (findings != nullptr && findings->size() < kFindingsMax) {
+        findings->push_back(fmt::format("json patch unknown field \"[{}].{}\"", index, member.key));
+      }
+    } else if (!member.value.is_string() && !member.value.is_null()) {
+      return Err(undecodable(fmt::format("json: cannot unmarshal {} into Go struct field "
+                                         "jsonPatchOp.{} of type string",
+                                         doc::go_kind(member.value), member.key),
+                             strict));
+    }
+  }
+  return Unit{};
+}
 
 struct Pointer {
   std::vector<std::string> tokens;
@@ -177,21 +212,26 @@ class Patcher {
 
 }  // namespace
 
-ApiResult<std::string> json_patch(std::string_view document, std::string_view patch) {
+ApiResult<std::string> json_patch(std::string_view document, std::string_view patch,
+                                  std::vector<std::string>* findings) {
   Arena arena;
-  auto operations = doc::parse(patch, arena);
-  if (!operations) return Err(bad_request(operations.error().message));
+  std::vector<std::string> duplicates;
+  auto operations = doc::parse(patch, arena, findings != nullptr ? &duplicates : nullptr);
+  const bool strict = findings != nullptr;
+  if (!operations) return Err(undecodable(operations.error().message, strict));
   if (!operations->is_array()) {
-    return Err(bad_request("json: cannot unmarshal object into Go value of type jsonpatch.Patch"));
+    return Err(wrong_type(*operations, strict, "[]handlers.jsonPatchOp", "jsonpatch.Patch"));
   }
   if (operations->size() > kOperationsMax) {
     return Err(request_entity_too_large(
         fmt::format("The allowed maximum operations in a JSON patch is {}, got {}", kOperationsMax,
                     operations->size())));
   }
-  for (const Member& operation : operations->items) {
-    if (operation.value.is_object()) continue;
-    return Err(bad_request("json: cannot unmarshal into Go value of type jsonpatch.Operation"));
+  for (size_t i = 0; i < operations->size(); ++i) {
+    ORCH_CHECK(check_operation(operations->items[i].value, i, findings));
+  }
+  if (findings != nullptr) {
+    for (const std::string& found : duplicates) findings->push_back("json patch " + found);
   }
   auto root = doc::parse(document, arena);
   if (!root) return Err(internal_error(root.error().message));

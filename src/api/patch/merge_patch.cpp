@@ -64,9 +64,10 @@ std::string_view go_kind(const Value& value) {
 
 }  // namespace doc
 
-ApiResult<std::string> merge_patch(std::string_view document, std::string_view patch) {
+ApiResult<std::string> merge_patch(std::string_view document, std::string_view patch,
+                                   std::vector<std::string>* findings) {
   doc::Arena arena;
-  auto change = doc::parse(patch, arena);
+  auto change = doc::parse(patch, arena, findings);
   if (!change) return Err(bad_request("error decoding patch: " + change.error().message));
   if (!change->is_object()) {
     return Err(

@@ -337,9 +337,10 @@ class Merger {
 }  // namespace
 
 ApiResult<std::string> strategic_merge_patch(std::string_view document, std::string_view patch,
-                                             const TypeInfo& type) {
+                                             const TypeInfo& type,
+                                             std::vector<std::string>* findings) {
   Arena arena;
-  auto change = doc::parse(patch, arena);
+  auto change = doc::parse(patch, arena, findings);
   if (!change) return Err(bad_request(change.error().message));
   if (!change->is_object()) {
     return Err(bad_request(
@@ -353,6 +354,17 @@ ApiResult<std::string> strategic_merge_patch(std::string_view document, std::str
   out.reserve(document.size() + patch.size());
   doc::write(*root, out);
   return out;
+}
+
+void json_duplicates(std::string_view json, std::vector<std::string>& findings) {
+  Arena arena;
+  (void)doc::parse(json, arena, &findings);
+}
+
+std::string go_shown_json(std::string_view json) {
+  Arena arena;
+  auto value = doc::parse(json, arena);
+  return value ? go_shown(*value) : std::string(json);
 }
 
 }  // namespace orch::api

@@ -43,13 +43,36 @@ bool path_fits(const Call& call) {
   return !single || !call.info.name.empty();
 }
 
+// A name that would be more, or less, than one step of a path.
+api::ApiResult<Unit> check_step(std::string_view what, const std::string& name) {
+  std::string why;
+  if (name == "." || name == "..") why = fmt::format("may not be '{}'", name);
+  for (const char c : {'/', '%'}) {
+    if (name.find(c) == std::string::npos) continue;
+    why += fmt::format("{}may not contain '{}'", why.empty() ? "" : ";", c);
+  }
+  if (why.empty()) return Unit{};
+  return Err(api::bad_request(
+      fmt::format("{} parameter invalid: {}: {}", what, api::go_quoted(name), why)));
+}
+
+// What upstream's router answers where it has no route for the method.
+api::Error no_such_method() { return api::generic_server_response(405); }
+
+bool known_version(const RequestInfo& info) {
+  for (const api::ResourceInfo* resource : api::all_resources()) {
+    if (resource->group == info.group && resource->version == info.version) return true;
+  }
+  return false;
+}
+
 Answer serve_verb(ApiServer& server, Call& call, const api::ResourceInfo& resource,
                   net::HttpResponse& response) {
   const std::string& verb = call.info.verb;
   const bool across = resource.namespaced && call.info.namespace_.empty();
   if (!has_verb(resource.verbs, verb) || !path_fits(call) ||
       (across && verb != "list" && verb != "watch")) {
-    return Err(api::method_not_supported(resource.group_resource(), verb));
+    return Err(no_such_method());
   }
   if (resource.group == "metrics.k8s.io") return answer_metrics(server, call, resource, response);
   if (is_resource(resource, "", "componentstatuses")) {
@@ -64,7 +87,7 @@ Answer serve_verb(ApiServer& server, Call& call, const api::ResourceInfo& resour
   if (verb == "patch") return verb_patch(server, call, resource, response);
   if (verb == "delete") return verb_delete(server, call, resource, response);
   if (verb == "deletecollection") return verb_deletecollection(server, call, resource, response);
-  return Err(api::method_not_supported(resource.group_resource(), verb));
+  return Err(no_such_method());
 }
 
 }  // namespace
@@ -161,7 +184,9 @@ void ApiServer::handle(Call& call, net::HttpResponse& response) {
   }
   if (auto served = serve(call, response); !served) {
     response.body.clear();
-    if (served.error().code == 404 && served.error().message == api::path_not_found().message) {
+    const bool no_path =
+        served.error().code == 404 && served.error().message == api::path_not_found().message;
+    if (no_path && !known_version(call.info)) {
       answer_page_not_found(response);
     } else {
       answer_error(call, served.error(), response);
@@ -175,11 +200,13 @@ api::ApiResult<Unit> ApiServer::serve(Call& call, net::HttpResponse& response) {
   const RequestInfo& info = call.info;
   const api::ResourceInfo* resource = api::find_resource(info.group, info.version, info.resource);
   if (resource == nullptr || !scope_fits(*resource, info)) return Err(api::path_not_found());
+  ORCH_CHECK(check_step("Namespace", info.namespace_));
+  if (info.verb != "list" && info.verb != "watch") ORCH_CHECK(check_step("Name", info.name));
   if (info.subresource.empty()) return serve_verb(*this, call, *resource, response);
   const Subresource* subresource = find_subresource(*resource, info.subresource);
   if (subresource == nullptr) return Err(api::path_not_found());
   if (!has_verb(subresource->verbs, info.verb)) {
-    return Err(api::method_not_supported(resource->group_resource(), info.verb));
+    return Err(no_such_method());
   }
   return subresource->serve(*this, call, *resource, response);
 }

@@ -13,28 +13,40 @@ namespace orch::server {
 namespace {
 
 constexpr size_t kManagerMax = 128;
+// Of a patched object, as much as an error text may show.
+constexpr size_t kShownMax = 16 * 1024;
 
-api::Error invalid_options(std::string_view kind, api::FieldErrors errors) {
-  return api::invalid("meta.k8s.io", kind, "", errors.take());
+api::Error invalid_options(std::string_view kind, std::vector<api::Cause> causes) {
+  return api::invalid("meta.k8s.io", kind, "", std::move(causes));
 }
 
-void check_dry_run(const Call& call, api::FieldErrors& errors, bool& dry_run) {
+void refuse_dry_run(std::string_view shown, std::vector<api::Cause>& causes) {
+  causes.push_back(
+      {"FieldValueNotSupported",
+       fmt::format("Unsupported value: []string{{{}}}: supported values: \"All\"", shown),
+       "dryRun"});
+}
+
+void check_dry_run(const Call& call, std::vector<api::Cause>& causes, bool& dry_run) {
+  std::string shown;
+  bool wrong = false;
   const auto range = call.query.equal_range("dryRun");
   for (auto it = range.first; it != range.second; ++it) {
     if (it->second == "All") {
       dry_run = true;
     } else {
-      errors.not_supported("dryRun", it->second, {"All"});
+      wrong = true;
     }
+    shown += fmt::format("{}{}", shown.empty() ? "" : ", ", api::go_quoted(it->second));
   }
+  if (wrong) refuse_dry_run(shown, causes);
 }
 
 // What a body looks like, for messages about bodies that are no objects.
 std::string summary(std::string_view body) {
   if (body.empty()) return "<empty>";
   if (body.front() == '{') {
-    return body.size() > 30 ? json_quote(std::string(body.substr(0, 30))) + " ..."
-                            : json_quote(body);
+    return body.size() > 30 ? std::string(body.substr(0, 30)) + " ..." : std::string(body);
   }
   return body.size() > 30 ? hex_encode(body.substr(0, 30)) + " ..." : hex_encode(body);
 }
@@ -50,34 +62,59 @@ api::Error not_handled(const api::TypeInfo& type, std::string_view why) {
                                       type.kind, type.version, type.kind, why));
 }
 
-api::ApiResult<Unit> check_kind(const api::TypeInfo& type, const api::GroupVersionKind& given) {
-  const api::GroupVersionKind own{std::string(type.group), std::string(type.version),
-                                  std::string(type.kind)};
-  const std::string api_version = given.api_version();
-  if (!given.kind.empty() && given.kind != own.kind) {
-    return Err(api::bad_request(fmt::format(
-        "{} in version \"{}\" cannot be handled as a {}: converting ({}.{}) to ({}.{}): unknown "
-        "conversion",
-        given.kind, given.version.empty() ? own.version : given.version, own.kind, given.version,
-        given.kind, own.version, own.kind)));
+// Why upstream's decoder does not make `type` of another kind; "" = it is that kind.
+std::string why_not_converted(const api::TypeInfo& type, const api::GroupVersionKind& given) {
+  if (api::find_kind(given.group, given.version, given.kind) == nullptr) {
+    return fmt::format(
+        "no kind \"{}\" is registered for version \"{}\" in scheme "
+        "\"pkg/api/legacyscheme/scheme.go:30\"",
+        given.kind, given.api_version());
   }
-  if (!api_version.empty() && api_version != own.api_version()) {
-    return Err(api::bad_request(
-        fmt::format("the API version in the data ({}) does not match the expected API version ({})",
-                    api_version, own.api_version())));
-  }
-  return Unit{};
+  if (given.kind == type.kind && given.group == type.group) return "";
+  return fmt::format("converting ({}.{}) to ({}.{}): unknown conversion", given.version, given.kind,
+                     internal_package(type), type.kind);
 }
 
-// Findings become an error text ("" = go on) or warnings.
-std::string judge(Call& call, FieldValidation validation,
-                  const std::vector<std::string>& findings) {
-  if (findings.empty() || validation == FieldValidation::kIgnore) return "";
-  if (validation == FieldValidation::kStrict) {
-    return "strict decoding error: " + join(findings, ", ");
+// Of a patched text: its kind must have stayed.
+std::string wrong_kind(std::string_view json, const api::TypeInfo& type) {
+  auto given = api::peek_kind(json);
+  if (!given) return given.error().message;
+  if (given->kind.empty()) {
+    return fmt::format("Object 'Kind' is missing in '{}'", json.substr(0, kShownMax));
   }
-  call.warnings.insert(call.warnings.end(), findings.begin(), findings.end());
-  return "";
+  return why_not_converted(type, *given);
+}
+
+api::ApiResult<Unit> check_kind(const api::TypeInfo& type, const api::GroupVersionKind& sent) {
+  api::GroupVersionKind given = sent;
+  if (given.kind.empty()) given.kind = type.kind;
+  if (given.version.empty() && (given.group.empty() || given.group == type.group)) {
+    given.group = type.group;
+    given.version = type.version;
+  }
+  if (given.group == type.group && given.version == type.version && given.kind == type.kind) {
+    return Unit{};
+  }
+  const std::string why = why_not_converted(type, given);
+  if (!why.empty()) {
+    return Err(api::bad_request(fmt::format("{} in version \"{}\" cannot be handled as a {}: {}",
+                                            given.kind, given.version, type.kind, why)));
+  }
+  const api::GroupVersionKind own{std::string(type.group), std::string(type.version), ""};
+  return Err(api::bad_request(
+      fmt::format("the API version in the data ({}) does not match the expected API version ({})",
+                  given.api_version(), own.api_version())));
+}
+
+// A finding about YAML holds a line for each duplicate key; each is a warning of its own.
+void add_finding(Call& call, std::string_view finding) {
+  for (const std::string_view prefix :
+       {"error converting YAML to JSON: ", "yaml: ", "unmarshal errors:\n"}) {
+    if (finding.starts_with(prefix)) finding.remove_prefix(prefix.size());
+  }
+  for (const std::string& line : split(finding, '\n')) {
+    if (!trim(line).empty()) call.warnings.emplace_back(trim(line));
+  }
 }
 
 api::ApiResult<std::unique_ptr<api::Object>> decode_protobuf_body(const Call& call,
@@ -101,31 +138,50 @@ api::ApiResult<std::unique_ptr<api::Object>> decode_protobuf_body(const Call& ca
   return object;
 }
 
+void check_manager(const std::string& manager, api::FieldErrors& errors) {
+  if (manager.size() > kManagerMax) {
+    errors.too_long("fieldManager", static_cast<int64_t>(kManagerMax));
+  }
+  for (size_t i = 0; i < manager.size(); ++i) {
+    const auto c = static_cast<unsigned char>(manager[i]);
+    if (c >= 0x20 && c != 0x7F) continue;
+    errors.invalid(
+        "fieldManager", api::go_quoted(manager),
+        fmt::format("should only contain printable characters (invalid character at position {})",
+                    i));
+  }
+}
+
 }  // namespace
+
+std::string_view internal_package(const api::TypeInfo& type) {
+  const std::string_view package = type.package.substr(0, type.package.find('/'));
+  return package == "events" ? "core" : package;
+}
+
+std::string judge_findings(Call& call, FieldValidation validation,
+                           const std::vector<std::string>& findings) {
+  if (findings.empty() || validation == FieldValidation::kIgnore) return "";
+  if (validation == FieldValidation::kStrict) {
+    return "strict decoding error: " + join(findings, ", ");
+  }
+  for (const std::string& finding : findings) add_finding(call, finding);
+  return "";
+}
 
 api::ApiResult<WriteOptions> write_options(const Call& call, std::string_view kind, bool apply) {
   WriteOptions out;
   api::FieldErrors errors;
-  check_dry_run(call, errors, out.dry_run);
   const std::string validation = call.param("fieldValidation");
   if (validation == "Strict") {
     out.field_validation = FieldValidation::kStrict;
   } else if (validation == "Ignore") {
     out.field_validation = FieldValidation::kIgnore;
   } else if (!validation.empty() && validation != "Warn") {
-    errors.not_supported("fieldValidation", validation, {"Ignore", "Strict", "Warn"});
+    errors.not_supported("fieldValidation", validation, {"", "Ignore", "Strict", "Warn"});
   }
   out.field_manager = call.param("fieldManager");
-  if (out.field_manager.size() > kManagerMax) {
-    errors.too_long("fieldManager", static_cast<int64_t>(kManagerMax));
-  }
-  for (const char c : out.field_manager) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) {
-      errors.invalid("fieldManager", json_quote(out.field_manager),
-                     "should only contain printable characters");
-      break;
-    }
-  }
+  check_manager(out.field_manager, errors);
   if (apply && out.field_manager.empty()) {
     errors.required("fieldManager", "is required for apply patch");
   }
@@ -133,7 +189,9 @@ api::ApiResult<WriteOptions> write_options(const Call& call, std::string_view ki
     if (!apply) errors.forbidden("force", "may not be specified for non-apply patch");
     out.force = call.flag("force");
   }
-  if (!errors.empty()) return Err(invalid_options(kind, std::move(errors)));
+  std::vector<api::Cause> causes = errors.take();
+  check_dry_run(call, causes, out.dry_run);
+  if (!causes.empty()) return Err(invalid_options(kind, std::move(causes)));
   if (out.field_manager.empty()) out.field_manager = default_field_manager(call);
   return out;
 }
@@ -161,9 +219,8 @@ api::ApiResult<api::metav1::DeleteOptions> delete_options(const Call& call) {
   // Query parameters stand in where the body says nothing, as client-go's old clients send them.
   api::FieldErrors errors;
   if (!out.gracePeriodSeconds && call.has_param("gracePeriodSeconds")) {
-    const auto seconds = parse_int(call.param("gracePeriodSeconds"));
-    if (!seconds) return Err(api::bad_request("gracePeriodSeconds: not a number"));
-    out.gracePeriodSeconds = *seconds;
+    ORCH_TRY(const int64_t seconds, int_param(call, "gracePeriodSeconds"));
+    out.gracePeriodSeconds = seconds;
   }
   if (!out.propagationPolicy && call.has_param("propagationPolicy")) {
     out.propagationPolicy = call.param("propagationPolicy");
@@ -171,12 +228,6 @@ api::ApiResult<api::metav1::DeleteOptions> delete_options(const Call& call) {
   if (!out.orphanDependents && call.has_param("orphanDependents")) {
     out.orphanDependents = call.flag("orphanDependents");
   }
-  bool dry_run = false;
-  check_dry_run(call, errors, dry_run);
-  for (const std::string& value : out.dryRun) {
-    if (value != "All") errors.not_supported("dryRun", value, {"All"});
-  }
-  if (dry_run && out.dryRun.empty()) out.dryRun.push_back("All");
   if (out.propagationPolicy && out.orphanDependents) {
     errors.invalid("propagationPolicy", json_quote(*out.propagationPolicy),
                    "orphanDependents and deletionPropagation cannot be both set");
@@ -184,11 +235,32 @@ api::ApiResult<api::metav1::DeleteOptions> delete_options(const Call& call) {
   if (out.propagationPolicy) {
     const std::string& policy = *out.propagationPolicy;
     if (policy != "Foreground" && policy != "Background" && policy != "Orphan") {
-      errors.not_supported("propagationPolicy", policy, {"Background", "Foreground", "Orphan"});
+      errors.not_supported("propagationPolicy", policy,
+                           {"Foreground", "Background", "Orphan", "nil"});
     }
   }
-  if (!errors.empty()) return Err(invalid_options("DeleteOptions", std::move(errors)));
+  std::vector<api::Cause> causes = errors.take();
+  bool dry_run = false, wrong = false;
+  check_dry_run(call, causes, dry_run);
+  std::string shown;
+  for (const std::string& value : out.dryRun) {
+    wrong = wrong || value != "All";
+    shown += fmt::format("{}{}", shown.empty() ? "" : ", ", api::go_quoted(value));
+  }
+  if (wrong) refuse_dry_run(shown, causes);
+  if (dry_run && out.dryRun.empty()) out.dryRun.push_back("All");
+  if (!causes.empty()) return Err(invalid_options("DeleteOptions", std::move(causes)));
   return out;
+}
+
+api::ApiResult<int64_t> int_param(const Call& call, std::string_view name) {
+  const std::string text = call.param(name);
+  const std::string_view digits = std::string_view(text).substr(text.starts_with('-') ? 1 : 0);
+  if (const auto value = parse_int(text)) return *value;
+  const bool number =
+      !digits.empty() && digits.find_first_not_of("0123456789") == std::string_view::npos;
+  return Err(api::bad_request(fmt::format("strconv.ParseInt: parsing {}: {}", api::go_quoted(text),
+                                          number ? "value out of range" : "invalid syntax")));
 }
 
 api::ApiResult<std::string> body_json(const Call& call, std::vector<std::string>* findings) {
@@ -219,23 +291,38 @@ api::ApiResult<std::unique_ptr<api::Object>> decode_body(Call& call, const api::
   options.strict_findings = &findings;
   auto object = api::decode_object(json, type, options);
   if (!object) return Err(not_handled(type, object.error().message));
-  const std::string strict = judge(call, validation, findings);
+  const std::string strict = judge_findings(call, validation, findings);
   if (!strict.empty()) return Err(not_handled(type, strict));
   return std::move(*object);
 }
 
-api::ApiResult<std::unique_ptr<api::Object>> decode_patched(Call& call, std::string_view json,
+api::ApiResult<std::unique_ptr<api::Object>> patched_object(Call& call, api::PatchType patch_type,
+                                                            std::string_view live,
                                                             const api::TypeInfo& type,
                                                             FieldValidation validation) {
   std::vector<std::string> findings;
+  std::vector<std::string>* wanted = validation == FieldValidation::kIgnore ? nullptr : &findings;
+  std::string json;
+  if (patch_type == api::PatchType::kJson) {
+    ORCH_TRY(json, api::json_patch(live, call.body, wanted));
+  } else if (patch_type == api::PatchType::kMerge) {
+    ORCH_TRY(json, api::merge_patch(live, call.body, wanted));
+  } else {
+    ORCH_TRY(json, api::strategic_merge_patch(live, call.body, type, wanted));
+  }
   api::DecodeOptions options;
-  options.strict_findings = &findings;
+  options.strict_findings = wanted;
   auto object = api::decode_object(json, type, options);
-  std::string problem = object ? judge(call, validation, findings) : object.error().message;
+  std::string problem = object ? "" : object.error().message;
+  // A strategic patch is laid over the struct, which keeps its kind; the others make a new text.
+  if (problem.empty() && patch_type != api::PatchType::kStrategic) problem = wrong_kind(json, type);
+  if (problem.empty()) problem = judge_findings(call, validation, findings);
   if (problem.empty()) return std::move(*object);
+  std::string shown =
+      patch_type == api::PatchType::kStrategic ? api::go_shown_json(call.body) : std::move(json);
+  if (shown.size() > kShownMax) shown = shown.substr(0, kShownMax) + "...";
   api::FieldErrors errors;
-  const std::string shown = call.body.size() > 1000 ? call.body.substr(0, 1000) + "..." : call.body;
-  errors.invalid("patch", json_quote(shown), problem);
+  errors.invalid("patch", api::go_quoted(shown), problem);
   return Err(api::invalid("", "", "", errors.take()));
 }
 

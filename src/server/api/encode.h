@@ -23,8 +23,12 @@ struct Encoding {
   WallTime now;  // for ages
 
   std::string id() const;  // the same id = the same bytes for the same object
+  bool metadata_only() const {
+    return form.transform == Transform::kPartialMetadata ||
+           form.transform == Transform::kPartialMetadataList;
+  }
 };
-// From Accept, ?pretty and ?includeObject.
+// From Accept, ?pretty and ?includeObject (400 on an unknown one, if a Table is asked).
 api::ApiResult<Encoding> encoding_of(const Call& call, WallTime now, bool tables = true);
 
 // Answers with one object.
@@ -53,15 +57,15 @@ std::string bookmark_json(const api::ResourceInfo& resource, storage::Revision r
 std::string table_json(const Encoding& encoding, const api::ResourceInfo& resource,
                        const std::vector<Stored>& items, std::string_view list_meta,
                        bool with_columns);
-std::string partial_metadata_json(const Stored& stored);
+std::string partial_metadata_json(const Stored& stored, const OutputForm& form);
 // {"resourceVersion":"5","continue":"...","remainingItemCount":3}
 std::string list_meta_json(const Page& page);
 
 // Protobuf (protobuf_form.cpp): with the k8s envelope.
 api::ApiResult<std::string> object_protobuf(const api::ResourceInfo& resource,
                                             const Stored& stored);
-api::ApiResult<std::string> list_protobuf(const api::ResourceInfo& resource, const Page& page,
-                                          bool metadata_only);
+api::ApiResult<std::string> list_protobuf(const Encoding& encoding,
+                                          const api::ResourceInfo& resource, const Page& page);
 api::ApiResult<std::string> json_protobuf(std::string_view json, const api::TypeInfo& type);
 std::string protobuf_watch_frame(std::string_view type, std::string_view enveloped_object);
 

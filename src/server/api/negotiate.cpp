@@ -24,10 +24,13 @@ bool media_of(std::string_view type, api::MediaType& media) {
   return true;
 }
 
-bool transform_of(const AcceptedType& accepted, bool tables, Transform& transform) {
+bool transform_of(const AcceptedType& accepted, bool tables, OutputForm& form) {
+  if (!accepted.stream.empty() && accepted.stream != "watch") return false;
   if (accepted.as.empty()) return true;
   if (!tables || accepted.group != "meta.k8s.io") return false;
   if (accepted.version != "v1" && accepted.version != "v1beta1") return false;
+  form.beta = accepted.version == "v1beta1";
+  Transform& transform = form.transform;
   if (accepted.as == "Table") {
     transform = Transform::kTable;
   } else if (accepted.as == "PartialObjectMetadata") {
@@ -72,12 +75,18 @@ std::vector<AcceptedType> parse_accept(std::string_view accept) {
       if (key == "as") accepted.as = value;
       if (key == "g") accepted.group = value;
       if (key == "v") accepted.version = value;
+      if (key == "stream") accepted.stream = value;
+      if (key == "pretty") accepted.pretty = value == "1";
       if (key == "q") accepted.q = std::strtod(value.c_str(), nullptr);
     }
     if (!accepted.type.empty()) out.push_back(std::move(accepted));
   }
-  std::stable_sort(out.begin(), out.end(),
-                   [](const AcceptedType& a, const AcceptedType& b) { return a.q > b.q; });
+  const auto exactness = [](const AcceptedType& a) {
+    return a.type == "*/*" ? 0 : a.type.ends_with("/*") ? 1 : 2;
+  };
+  std::stable_sort(out.begin(), out.end(), [&](const AcceptedType& a, const AcceptedType& b) {
+    return a.q != b.q ? a.q > b.q : exactness(a) > exactness(b);
+  });
   return out;
 }
 
@@ -85,13 +94,20 @@ api::ApiResult<OutputForm> negotiate_output(std::string_view accept, bool tables
   OutputForm form;
   const auto candidates = parse_accept(accept);
   if (candidates.empty()) return form;
+  bool known = false;
   for (const AcceptedType& candidate : candidates) {
-    form.transform = Transform::kNone;
+    form = OutputForm();
     if (!media_of(candidate.type, form.media)) continue;
-    if (!transform_of(candidate, tables, form.transform)) continue;
+    known = true;
+    form.pretty = candidate.pretty;
+    if (!transform_of(candidate, tables, form)) continue;
     // Tables have no protobuf form.
     if (form.media == api::MediaType::kProtobuf && form.transform == Transform::kTable) continue;
     return form;
+  }
+  if (!known) {
+    return Err(api::not_acceptable(
+        std::string("406: Not Acceptable\n\nAvailable representations: ") + kAccepted));
   }
   return Err(api::not_acceptable(std::string("only the following media types are accepted: ") +
                                  kAccepted));

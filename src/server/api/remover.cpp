@@ -36,6 +36,7 @@ std::vector<std::string> collector_finalizers(const api::ResourceInfo& resource,
   } else {
     orphan = has(present, kOrphan);
     foreground = !orphan && has(present, kForeground);
+    if (!orphan && !foreground) orphan = orphans_by_default(resource);
   }
   if (!garbage_collected(resource)) orphan = foreground = false;
   std::vector<std::string> out;
@@ -64,16 +65,18 @@ api::ApiResult<Unit> check_preconditions(const api::ResourceInfo& resource,
   if (!options.preconditions) return Unit{};
   const auto& meta = object.metadata;
   const auto& wanted = *options.preconditions;
+  // Upstream names the kind where others name the resource.
+  const api::GroupResource shown{std::string(resource.group), std::string(resource.kind)};
   if (wanted.uid && *wanted.uid != meta.uid) {
     return Err(api::conflict(
-        resource.group_resource(), meta.name,
+        shown, meta.name,
         fmt::format("the UID in the precondition ({}) does not match the UID in record ({}). The "
                     "object might have been deleted and then recreated",
                     *wanted.uid, meta.uid)));
   }
   if (wanted.resourceVersion && *wanted.resourceVersion != meta.resourceVersion) {
     return Err(api::conflict(
-        resource.group_resource(), meta.name,
+        shown, meta.name,
         fmt::format("the ResourceVersion in the precondition ({}) does not match the "
                     "ResourceVersion in record ({}). The object might have been modified",
                     *wanted.resourceVersion, meta.resourceVersion)));
@@ -88,8 +91,8 @@ Grace before_delete(const api::ResourceInfo& resource, api::Object& object,
                     const DeleteOptions& options, WallTime now, int64_t& period) {
   auto& meta = object.metadata;
   if (meta.deletionTimestamp) {
-    const int64_t current = meta.deletionGracePeriodSeconds.value_or(0);
-    if (current == 0) return Grace::kNone;
+    if (!meta.deletionGracePeriodSeconds) return Grace::kNone;
+    const int64_t current = *meta.deletionGracePeriodSeconds;
     if (!options.gracePeriodSeconds) return Grace::kPending;
     period = std::max<int64_t>(*options.gracePeriodSeconds, 0);
     if (*options.gracePeriodSeconds < 0) period = 1;
@@ -190,7 +193,8 @@ api::ApiResult<std::optional<Deleted>> Writer::try_remove(const Stored& stored,
   int64_t period = 0;
   const Grace grace = before_delete(resource_, *object, options, now, period);
   if (grace == Grace::kPending) {
-    return std::optional<Deleted>(Deleted{stored, false, meta.uid});
+    // Deletion has begun: neither its grace nor its finalizers change any more.
+    return std::optional<Deleted>(Deleted{stored, false, meta.uid, true});
   }
   meta.finalizers = collector_finalizers(resource_, meta.finalizers, options);
   if (grace == Grace::kNone && !meta.finalizers.empty()) {

@@ -11,9 +11,12 @@ bool create_on_update(const api::ResourceInfo& resource);
 bool unconditional_update(const api::ResourceInfo& resource);
 // DELETE answers with the object instead of a Status (ReturnDeletedObject).
 bool returns_deleted(const api::ResourceInfo& resource);
+// DELETE that says nothing of dependents leaves them (DefaultGarbageCollectionPolicy): v1's old
+// ways with Jobs and ReplicationControllers.
+bool orphans_by_default(const api::ResourceInfo& resource);
 bool is_resource(const api::ResourceInfo& resource, std::string_view group,
                  std::string_view plural);
-// DELETE without a policy orphans nothing but some resources know no garbage collection at all.
+// False: the collector does not look at it; policies mean nothing.
 bool garbage_collected(const api::ResourceInfo& resource);
 
 }  // namespace orch::server

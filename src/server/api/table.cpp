@@ -88,7 +88,8 @@ void append_columns(std::string& out, const api::ResourceInfo& resource) {
 std::string table_json(const Encoding& encoding, const api::ResourceInfo& resource,
                        const std::vector<Stored>& items, std::string_view list_meta,
                        bool with_columns) {
-  std::string out = R"({"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":)";
+  std::string out = fmt::format(R"({{"kind":"Table","apiVersion":"{}","metadata":)",
+                                encoding.form.meta_version());
   out += list_meta;
   out += ",\"columnDefinitions\":";
   if (with_columns) {
@@ -106,7 +107,7 @@ std::string table_json(const Encoding& encoding, const api::ResourceInfo& resour
     out += "],\"object\":";
     switch (encoding.include) {
       case IncludeObject::kMetadata:
-        out += partial_metadata_json(item);
+        out += partial_metadata_json(item, encoding.form);
         break;
       case IncludeObject::kObject:
         item.append_to(out);

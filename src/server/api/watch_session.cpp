@@ -34,12 +34,6 @@ api::ApiResult<std::shared_ptr<WatchSession>> WatchSession::prepare(
   session->timeout_ = timeout_of(call, server.env().random);
   const bool has_send_initial = call.has_param("sendInitialEvents");
   session->send_initial_ = has_send_initial && call.flag("sendInitialEvents");
-  if (session->send_initial_ && !session->bookmarks_) {
-    api::FieldErrors errors;
-    errors.forbidden("allowWatchBookmarks",
-                     "sendInitialEvents requires setting allowWatchBookmarks to true");
-    return Err(api::invalid("meta.k8s.io", "ListOptions", "", errors.take()));
-  }
   const bool initial = session->send_initial_ || (asked == 0 && !has_send_initial);
   session->filter_ = params.filter;
   session->after_ = asked;
@@ -82,7 +76,7 @@ void WatchSession::pump_initial() {
       if (!output_->event(WatchEventType::kAdded, initial_->items[sent_++])) return finish();
     }
     initial_.reset();
-    if (send_initial_ && !output_->bookmark(after_, true)) return finish();
+    if (send_initial_ && bookmarks_ && !output_->bookmark(after_, true)) return finish();
   }
   follow();
 }

@@ -25,6 +25,7 @@ struct Deleted {
   Stored object;      // the last state
   bool gone = false;  // removed now; else deletion is under way
   std::string uid;
+  bool pending = false;  // it was already, and nothing was changed
 };
 
 class Writer {

@@ -82,9 +82,11 @@ Result<Page, ListError> Registry::list(const api::ResourceInfo& resource, std::s
   Cursor& cursor = *made;
   narrow_to_name(resource, ns, params, cursor);
   const bool filtered = !params.filter.empty();
-  const auto limit = static_cast<size_t>(std::max<int64_t>(params.limit, 0));
+  // "Any version will do" is answered whole, as upstream's cache does.
+  const bool any = params.resource_version == "0" && !cursor.continued;
+  const auto limit = any ? 0 : static_cast<size_t>(std::max<int64_t>(params.limit, 0));
   // With selectors a page may need several reads; they grow so that few are needed.
-  int64_t chunk = params.limit > 0 ? params.limit : 0;
+  int64_t chunk = static_cast<int64_t>(limit);
   Page page;
   while (true) {
     storage::RangeRequest request;

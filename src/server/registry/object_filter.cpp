@@ -41,17 +41,16 @@ api::ApiResult<ObjectFilter> ObjectFilter::make(const api::ResourceInfo& resourc
   if (!fields) return Err(api::bad_request(fields.error()));
   for (const auto& requirement : fields->requirements()) {
     const std::string& field = requirement.field;
-    const bool known =
-        field == "metadata.name" || (field == "metadata.namespace" && resource.namespaced) ||
-        std::find(resource.selectable_fields.begin(), resource.selectable_fields.end(), field) !=
-            resource.selectable_fields.end();
-    if (!known) {
-      return Err(api::bad_request(fmt::format(
-          "Unable to find \"{}\" that match label selector \"{}\", field selector \"{}\": field "
-          "label not supported: {}",
-          resource.api_version() + ", Resource=" + std::string(resource.plural), label_selector,
-          field_selector, field)));
-    }
+    const auto& own = resource.selectable_fields;
+    const bool known = field == "metadata.name" ||
+                       (field == "metadata.namespace" && (resource.namespaced || own.empty())) ||
+                       std::find(own.begin(), own.end(), field) != own.end();
+    if (known) continue;
+    return Err(api::bad_request(
+        own.empty() ? fmt::format("{} is not a known field selector: only \"metadata.name\", "
+                                  "\"metadata.namespace\"",
+                                  api::go_quoted(field))
+                    : fmt::format("field label not supported: {}", field)));
   }
   out.fields_ = std::move(*fields);
   return out;

@@ -70,7 +70,7 @@ std::string splice_text(std::string_view raw, size_t offset, storage::Revision r
 void Stored::append_to(std::string& out) const {
   const std::string_view text = raw();
   const size_t at = splice();
-  if (at == 0 || at > text.size()) {
+  if (at == 0 || at > text.size() || revision_ == 0) {
     out += text;
     return;
   }
@@ -92,7 +92,7 @@ std::string Stored::metadata_json() const {
   const size_t start = static_cast<size_t>(metadata.data() - text.data());
   const size_t at = splice();
   std::string out;
-  if (at <= start || at > start + metadata.size()) return std::string(metadata);
+  if (at <= start || at > start + metadata.size() || revision_ == 0) return std::string(metadata);
   out.reserve(metadata.size() + 32);
   out += metadata.substr(0, at - start);
   out += splice_text(text, at, revision_);

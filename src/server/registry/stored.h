@@ -32,7 +32,8 @@ class Stored {
 
   // Without resourceVersion.
   std::string_view raw() const;
-  // With it. The offset of the splice within raw() is splice().
+  // With it (but for an object that was not stored: a dry run's). The offset of the splice within
+  // raw() is splice().
   void append_to(std::string& out) const;
   std::string json() const;
   size_t splice() const;

@@ -68,7 +68,8 @@ TEST_CASE("body and URL must agree") {
       api.post(kConfigMaps, R"({"apiVersion":"apps/v1","kind":"ConfigMap","metadata":{}})");
   CHECK(version.status == 400);
   CHECK(version.at("message") ==
-        "the API version in the data (apps/v1) does not match the expected API version (v1)");
+        "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: no kind \"ConfigMap\" is "
+        "registered for version \"apps/v1\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"");
 }
 
 TEST_CASE("bad bodies") {

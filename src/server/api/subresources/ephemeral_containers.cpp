@@ -65,21 +65,32 @@ Answer serve_ephemeral_containers(ApiServer& server, Call& call, const api::Reso
   if (call.info.verb == "get") return verb_get(server, call, resource, response);
   ORCH_TRY(const Encoding encoding, encoding_of(call, server.env().clock.now()));
   const bool patch = call.info.verb == "patch";
+  api::PatchType type{};
+  if (patch) {
+    ORCH_TRY(type, patch_type(call.content_type));
+  }
+  const bool applies = patch && type == api::PatchType::kApply;
   ORCH_TRY(const WriteOptions options,
-           write_options(call, patch ? "PatchOptions" : "UpdateOptions"));
+           write_options(call, patch ? "PatchOptions" : "UpdateOptions", applies));
+  std::string applied;
+  if (applies) {
+    ORCH_TRY(applied, applied_json(call, *resource.type, options.field_validation));
+  }
   Writer writer(server, call, resource, options);
   Writer::Update update;
   update.namespace_ = call.info.namespace_;
   update.name = call.info.name;
   update.subresource = "ephemeralcontainers";
   update.internal = true;
+  update.ownership_done = applies;
   update.change = [&](const api::Object& old,
                       const Stored& stored) -> api::ApiResult<std::unique_ptr<api::Object>> {
     std::unique_ptr<api::Object> body;
-    if (patch) {
-      ORCH_TRY(const api::PatchType type, patch_type(call.content_type));
-      ORCH_TRY(const std::string json, apply_patch(type, stored.json(), call.body, *resource.type));
-      ORCH_TRY(body, decode_patched(call, json, *resource.type, options.field_validation));
+    if (applies) {
+      ORCH_TRY(body, apply_object(server, call, resource, options, applied, stored.json()));
+    } else if (patch) {
+      ORCH_TRY(body,
+               patched_object(call, type, stored.json(), *resource.type, options.field_validation));
     } else {
       ORCH_TRY(body, decode_body(call, *resource.type, options.field_validation));
     }
@@ -88,6 +99,7 @@ Answer serve_ephemeral_containers(ApiServer& server, Call& call, const api::Reso
     auto now = old.clone();
     auto& pod = static_cast<Pod&>(*now);
     pod.spec.ephemeralContainers = static_cast<Pod&>(*body).spec.ephemeralContainers;
+    if (applies) pod.metadata.managedFields = body->metadata.managedFields;
     if (!body->metadata.resourceVersion.empty()) {
       pod.metadata.resourceVersion = body->metadata.resourceVersion;
     }

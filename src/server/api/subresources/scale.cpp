@@ -6,6 +6,7 @@
 #include "orch/api/codec.h"
 #include "orch/api/corev1.h"
 #include "orch/api/selector.h"
+#include "orch/base/json_scan.h"
 #include "server/api/encode.h"
 #include "server/api/resource_traits.h"
 #include "server/api/subresources/subresources.h"
@@ -64,31 +65,95 @@ api::ApiResult<Scale> scale_of(const api::ResourceInfo& resource, const Stored& 
   return scale_of(resource, *object);
 }
 
-api::ApiResult<Scale> wanted_scale(Call& call, const Stored& stored,
-                                   const api::ResourceInfo& resource, FieldValidation validation) {
-  std::unique_ptr<api::Object> object;
-  if (call.info.verb == "patch") {
-    ORCH_TRY(const api::PatchType type, patch_type(call.content_type));
-    if (type == api::PatchType::kApply) {
-      return Err(api::unsupported_media_type("apply patches of scale are not offered"));
+// One write of a scale: what the body wants, and the owner with it.
+class ScaleWrite {
+ public:
+  using ObjectResult = api::ApiResult<std::unique_ptr<api::Object>>;
+  ScaleWrite(ApiServer& server, Call& call, const api::ResourceInfo& resource)
+      : server_(server), call_(call), resource_(resource) {}
+
+  api::ApiResult<Stored> run() {
+    const bool patch = call_.info.verb == "patch";
+    if (patch) {
+      ORCH_TRY(type_, patch_type(call_.content_type));
+      applies_ = type_ == api::PatchType::kApply;
     }
-    ORCH_TRY(const Scale current, scale_of(resource, stored));
-    ORCH_TRY(const std::string json,
-             apply_patch(type, api::to_json(current), call.body, Scale::type_info()));
-    ORCH_TRY(object, decode_patched(call, json, Scale::type_info(), validation));
-  } else {
-    ORCH_TRY(object, decode_body(call, Scale::type_info(), validation));
-    ORCH_CHECK(match_url_on_update(call, resource, *object));
+    ORCH_TRY(options_, write_options(call_, patch ? "PatchOptions" : "UpdateOptions", applies_));
+    if (applies_) {
+      ORCH_TRY(applied_, applied_json(call_, Scale::type_info(), options_.field_validation));
+    }
+    Writer writer(server_, call_, resource_, options_);
+    Writer::Update update;
+    update.namespace_ = call_.info.namespace_;
+    update.name = call_.info.name;
+    update.subresource = "scale";
+    update.ownership_done = applies_;
+    update.change = [&](const api::Object& old, const Stored& stored) {
+      return change(old, stored);
+    };
+    ORCH_TRY(Written written, writer.update(update));
+    return std::move(written.object);
   }
-  auto& scale = static_cast<Scale&>(*object);
-  if (scale.spec.replicas < 0) {
-    api::FieldErrors errors;
-    errors.invalid("spec.replicas", std::to_string(scale.spec.replicas),
-                   "must be greater than or equal to 0");
-    return Err(api::invalid("autoscaling", "Scale", call.info.name, errors.take()));
+
+ private:
+  ObjectResult change(const api::Object& old, const Stored& stored) {
+    ORCH_TRY(const Scale scale, wanted(stored));
+    if (applies_) {
+      return apply_object(server_, call_, resource_, options_, owner_json(scale), stored.json());
+    }
+    auto now = old.clone();
+    visit(resource_, *now, [&](auto& owner) { owner.spec.replicas = scale.spec.replicas; });
+    if (!scale.metadata.resourceVersion.empty()) {
+      now->metadata.resourceVersion = scale.metadata.resourceVersion;
+    }
+    if (!scale.metadata.uid.empty()) now->metadata.uid = scale.metadata.uid;
+    return now;
   }
-  return std::move(scale);
-}
+
+  api::ApiResult<Scale> wanted(const Stored& stored) {
+    std::unique_ptr<api::Object> object;
+    if (applies_) {
+      auto decoded = api::decode_object(applied_, Scale::type_info());
+      if (!decoded) return Err(api::plain_error(decoded.error().message));
+      object = std::move(*decoded);
+    } else if (call_.info.verb == "patch") {
+      ORCH_TRY(const Scale current, scale_of(resource_, stored));
+      ORCH_TRY(object, patched_object(call_, type_, api::to_json(current), Scale::type_info(),
+                                      options_.field_validation));
+    } else {
+      ORCH_TRY(object, decode_body(call_, Scale::type_info(), options_.field_validation));
+    }
+    ORCH_CHECK(match_url_on_update(call_, resource_, *object));
+    auto& scale = static_cast<Scale&>(*object);
+    if (scale.spec.replicas < 0) {
+      api::FieldErrors errors;
+      errors.invalid("spec.replicas", std::to_string(scale.spec.replicas),
+                     "must be greater than or equal to 0");
+      return Err(api::invalid("autoscaling", "Scale", call_.info.name, errors.take()));
+    }
+    return std::move(scale);
+  }
+
+  // Ownership is kept at the owner, of the one field that the scale stands for.
+  std::string owner_json(const Scale& scale) const {
+    std::string out =
+        fmt::format(R"({{"apiVersion":"{}","kind":"{}","metadata":{{"name":{})",
+                    resource_.api_version(), resource_.kind, json_quote(call_.info.name));
+    if (!scale.metadata.uid.empty()) out += ",\"uid\":" + json_quote(scale.metadata.uid);
+    if (!scale.metadata.resourceVersion.empty()) {
+      out += ",\"resourceVersion\":" + json_quote(scale.metadata.resourceVersion);
+    }
+    return out + fmt::format(R"(}},"spec":{{"replicas":{}}}}})", scale.spec.replicas);
+  }
+
+  ApiServer& server_;
+  Call& call_;
+  const api::ResourceInfo& resource_;
+  WriteOptions options_;
+  api::PatchType type_{};
+  bool applies_ = false;
+  std::string applied_;
+};
 
 }  // namespace
 
@@ -99,27 +164,7 @@ Answer serve_scale(ApiServer& server, Call& call, const api::ResourceInfo& resou
   if (call.info.verb == "get") {
     ORCH_TRY(stored, server.registry().get(resource, call.info.namespace_, call.info.name));
   } else {
-    const bool patch = call.info.verb == "patch";
-    ORCH_TRY(const WriteOptions options,
-             write_options(call, patch ? "PatchOptions" : "UpdateOptions"));
-    Writer writer(server, call, resource, options);
-    Writer::Update update;
-    update.namespace_ = call.info.namespace_;
-    update.name = call.info.name;
-    update.subresource = "scale";
-    update.change = [&](const api::Object& old,
-                        const Stored& current) -> api::ApiResult<std::unique_ptr<api::Object>> {
-      ORCH_TRY(const Scale wanted, wanted_scale(call, current, resource, options.field_validation));
-      auto now = old.clone();
-      visit(resource, *now, [&](auto& owner) { owner.spec.replicas = wanted.spec.replicas; });
-      if (!wanted.metadata.resourceVersion.empty()) {
-        now->metadata.resourceVersion = wanted.metadata.resourceVersion;
-      }
-      if (!wanted.metadata.uid.empty()) now->metadata.uid = wanted.metadata.uid;
-      return now;
-    };
-    ORCH_TRY(Written written, writer.update(update));
-    stored = std::move(written.object);
+    ORCH_TRY(stored, ScaleWrite(server, call, resource).run());
   }
   ORCH_TRY(const Scale scale, scale_of(resource, stored));
   answer_json(encoding, api::to_json(scale), &Scale::type_info(), 200, response);

@@ -9,17 +9,11 @@ namespace orch::server {
 api::ApiResult<Unit> match_url_on_create(const Call& call, const api::ResourceInfo& resource,
                                          api::Object& object) {
   auto& meta = object.metadata;
-  if (!resource.namespaced) {
-    if (meta.namespace_.empty()) return Unit{};
-    return Err(api::bad_request(
-        "the namespace of the provided object does not match the namespace sent on the request"));
-  }
-  if (meta.namespace_.empty()) meta.namespace_ = call.info.namespace_;
-  if (meta.namespace_ != call.info.namespace_) {
-    return Err(api::bad_request(
-        "the namespace of the provided object does not match the namespace sent on the request"));
-  }
-  return Unit{};
+  const std::string expected = resource.namespaced ? call.info.namespace_ : std::string();
+  if (meta.namespace_.empty() || expected.empty()) meta.namespace_ = expected;
+  if (meta.namespace_ == expected) return Unit{};
+  return Err(api::bad_request(
+      "the namespace of the provided object does not match the namespace sent on the request"));
 }
 
 Answer verb_create(ApiServer& server, Call& call, const api::ResourceInfo& resource,

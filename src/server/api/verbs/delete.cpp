@@ -18,13 +18,24 @@ std::string success_status(const api::ResourceInfo& resource, std::string_view n
 
 }  // namespace
 
+void warn_of_orphans(Call& call, const api::ResourceInfo& resource,
+                     const api::metav1::DeleteOptions& options) {
+  if (options.propagationPolicy || options.orphanDependents) return;
+  if (!is_resource(resource, "batch", "jobs")) return;
+  call.warnings.emplace_back(
+      "child pods are preserved by default when jobs are deleted; set "
+      "propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress "
+      "this warning");
+}
+
 Answer verb_delete(ApiServer& server, Call& call, const api::ResourceInfo& resource,
                    net::HttpResponse& response) {
   ORCH_TRY(Encoding encoding, encoding_of(call, server.env().clock.now()));
   ORCH_TRY(const auto options, delete_options(call));
+  warn_of_orphans(call, resource, options);
   Writer writer(server, call, resource, {});
   ORCH_TRY(const Deleted deleted, writer.remove(call.info.namespace_, call.info.name, options));
-  if (deleted.gone && !returns_deleted(resource)) {
+  if ((deleted.gone || deleted.pending) && !returns_deleted(resource)) {
     encoding.form.transform = Transform::kNone;
     answer_json(encoding, success_status(resource, call.info.name, deleted.uid),
                 &api::metav1::Status::type_info(), 200, response);

@@ -12,6 +12,7 @@ Answer verb_deletecollection(ApiServer& server, Call& call, const api::ResourceI
     return Err(api::bad_request("a UID precondition cannot be used on a collection"));
   }
   ORCH_TRY(const ListParams params, list_params(call, resource, false));
+  warn_of_orphans(call, resource, options);
   auto page = server.registry().list(resource, call.info.namespace_, params);
   if (!page) return Err(std::move(page.error().error));
   for (const Stored& item : page->items) {
@@ -19,9 +20,7 @@ Answer verb_deletecollection(ApiServer& server, Call& call, const api::ResourceI
     const std::string ns = item.string_at("metadata.namespace").value_or("");
     auto deleted = writer.remove(ns, item.string_at("metadata.name").value_or(""), options);
     // Someone else deleting at the same time is as good.
-    if (!deleted && !deleted.error().is("NotFound") && !deleted.error().is("Conflict")) {
-      return Err(deleted.error());
-    }
+    if (!deleted && !deleted.error().is("NotFound")) return Err(deleted.error());
   }
   return answer_list(encoding, resource, *page, response);
 }

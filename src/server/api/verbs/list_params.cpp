@@ -7,29 +7,29 @@
 namespace orch::server {
 namespace {
 
-void check_match(const ListParams& params, bool watch, bool has_send_initial,
-                 api::FieldErrors& errors) {
+void check_watch_match(const ListParams& params, bool has_send_initial, api::FieldErrors& errors) {
   const std::string& match = params.resource_version_match;
-  if (watch) {
-    if (has_send_initial) {
-      if (match != "NotOlderThan") {
-        errors.forbidden("resourceVersionMatch",
-                         "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
-      }
-    } else if (!match.empty()) {
-      errors.forbidden("resourceVersionMatch",
-                       "resourceVersionMatch is forbidden for watch unless sendInitialEvents is "
-                       "provided");
-    }
-    if (!params.continue_.empty()) {
-      errors.forbidden("continue", "continue is forbidden for watch");
-    }
-    return;
-  }
-  if (has_send_initial) {
-    errors.forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list");
+  if (has_send_initial && match != "NotOlderThan") {
+    errors.forbidden("resourceVersionMatch",
+                     "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
   }
   if (match.empty()) return;
+  if (!has_send_initial) {
+    errors.forbidden(
+        "resourceVersionMatch",
+        "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+  }
+  if (match != "NotOlderThan") {
+    errors.not_supported("resourceVersionMatch", match, {"NotOlderThan"});
+  }
+  if (!params.continue_.empty()) {
+    errors.forbidden("resourceVersionMatch",
+                     "resourceVersionMatch is forbidden when continue is provided");
+  }
+}
+
+void check_list_match_value(const ListParams& params, const std::string& match,
+                            api::FieldErrors& errors) {
   if (params.resource_version.empty()) {
     errors.forbidden("resourceVersionMatch",
                      "resourceVersionMatch is forbidden unless resourceVersion is provided");
@@ -47,24 +47,35 @@ void check_match(const ListParams& params, bool watch, bool has_send_initial,
   }
 }
 
+void check_list_match(const ListParams& params, bool has_send_initial, api::FieldErrors& errors) {
+  const std::string& match = params.resource_version_match;
+  if (!match.empty()) check_list_match_value(params, match, errors);
+  if (has_send_initial) {
+    errors.forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list");
+  }
+}
+
 }  // namespace
 
 api::ApiResult<ListParams> list_params(const Call& call, const api::ResourceInfo& resource,
                                        bool watch) {
   ListParams params;
-  if (call.has_param("limit")) {
-    const auto limit = parse_int(call.param("limit"));
-    if (!limit || *limit < 0) {
+  if (!call.param("limit").empty()) {
+    ORCH_TRY(params.limit, int_param(call, "limit"));
+    if (params.limit < 0) {
       return Err(api::bad_request(fmt::format(
-          "limit: Invalid value: \"{}\": must be a whole number, 0 or more", call.param("limit"))));
+          "limit: Invalid value: {}: must be greater than or equal to 0", params.limit)));
     }
-    params.limit = *limit;
+  }
+  if (!call.param("timeoutSeconds").empty()) {
+    ORCH_CHECK(int_param(call, "timeoutSeconds"));
   }
   params.continue_ = call.param("continue");
   params.resource_version = call.param("resourceVersion");
   params.resource_version_match = call.param("resourceVersionMatch");
   api::FieldErrors errors;
-  check_match(params, watch, call.has_param("sendInitialEvents"), errors);
+  const bool has_send_initial = call.has_param("sendInitialEvents");
+  (watch ? check_watch_match : check_list_match)(params, has_send_initial, errors);
   if (!errors.empty()) {
     return Err(api::invalid("meta.k8s.io", "ListOptions", "", errors.take()));
   }
@@ -74,6 +85,9 @@ api::ApiResult<ListParams> list_params(const Call& call, const api::ResourceInfo
     fields = "metadata.name=" + call.info.name;
   }
   ORCH_TRY(params.filter, ObjectFilter::make(resource, call.param("labelSelector"), fields));
+  if (watch && !call.info.name.empty() && params.filter.name() != call.info.name) {
+    return Err(api::bad_request("fieldSelector metadata.name doesn't match requested name"));
+  }
   return params;
 }
 

@@ -9,25 +9,17 @@ namespace orch::server {
 
 api::ApiResult<Unit> match_url_on_update(const Call& call, const api::ResourceInfo& resource,
                                          api::Object& object) {
-  auto& meta = object.metadata;
-  if (meta.name.empty()) {
+  ORCH_CHECK(match_url_on_create(call, resource, object));
+  const std::string& name = object.metadata.name;
+  if (name.empty()) {
     return Err(api::bad_request(fmt::format(
         "the name of the object ({} based on URL) was undeterminable: name must be provided",
         call.info.name)));
   }
-  if (meta.name != call.info.name) {
-    return Err(api::bad_request(
-        fmt::format("the name of the object ({}) does not match the name on the URL ({})",
-                    meta.name, call.info.name)));
-  }
-  if (resource.namespaced && meta.namespace_.empty()) meta.namespace_ = call.info.namespace_;
-  const std::string expected = resource.namespaced ? call.info.namespace_ : std::string();
-  if (meta.namespace_ != expected) {
-    return Err(api::bad_request(fmt::format(
-        "the namespace of the object ({}) does not match the namespace on the request ({})",
-        meta.namespace_, expected)));
-  }
-  return Unit{};
+  if (name == call.info.name) return Unit{};
+  return Err(api::bad_request(
+      fmt::format("the name of the object ({}) does not match the name on the URL ({})", name,
+                  call.info.name)));
 }
 
 Answer verb_update(ApiServer& server, Call& call, const api::ResourceInfo& resource,
