@@ -17,7 +17,7 @@ bool listed(const std::array<Name, N>& names, const api::ResourceInfo& resource)
   });
 }
 
-constexpr std::array<Name, 11> kCreateOnUpdate{
+constexpr std::array<Name, 10> kCreateOnUpdate{
     {{"", "endpoints"},
      {"", "events"},
      {"", "limitranges"},
@@ -27,8 +27,7 @@ constexpr std::array<Name, 11> kCreateOnUpdate{
      {"rbac.authorization.k8s.io", "clusterroles"},
      {"rbac.authorization.k8s.io", "clusterrolebindings"},
      {"rbac.authorization.k8s.io", "roles"},
-     {"rbac.authorization.k8s.io", "rolebindings"},
-     {"", "podtemplates"}}};
+     {"rbac.authorization.k8s.io", "rolebindings"}}};
 constexpr std::array<Name, 14> kConditionalOnly{
     {{"", "serviceaccounts"},
      {"admissionregistration.k8s.io", "mutatingwebhookconfigurations"},
@@ -62,6 +61,10 @@ bool unconditional_update(const api::ResourceInfo& resource) {
 }
 bool returns_deleted(const api::ResourceInfo& resource) {
   return listed(kReturnsDeleted, resource);
+}
+bool orphans_by_default(const api::ResourceInfo& resource) {
+  return is_resource(resource, "batch", "jobs") ||
+         is_resource(resource, "", "replicationcontrollers");
 }
 bool is_resource(const api::ResourceInfo& resource, std::string_view group,
                  std::string_view plural) {
