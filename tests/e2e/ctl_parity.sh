@@ -293,7 +293,7 @@ config delete-context other --kubeconfig=config-NS
 config delete-cluster c --kubeconfig=config-NS
 config delete-user u --kubeconfig=config-NS
 config view --raw --kubeconfig=config-NS
-describe cm cm -n NS
+describe cm basket -n NS
 describe secret s -n NS
 describe sa robot -n NS
 describe ns NS
