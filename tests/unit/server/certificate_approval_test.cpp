@@ -129,6 +129,7 @@ TEST_CASE("component statuses can be read") {
   const auto list = api.get("/api/v1/componentstatuses");
   CHECK(list.status == 200);
   CHECK(list.at("kind") == "ComponentStatusList");
+  CHECK(list.at("metadata") == "{}");
   for (const char* name : {"controller-manager", "scheduler", "etcd-0"}) {
     const auto one = api.get(std::string("/api/v1/componentstatuses/") + name);
     CHECK(one.status == 200);

@@ -48,6 +48,7 @@ const std::vector<Subresource>& all() {
        "PodProxyOptions",
        {"create", "delete", "get", "patch", "update"},
        serve_pod_proxy},
+      {"", "pods", "resize", "", "", "", {"get", "patch", "update"}, serve_status},
       {"",
        "serviceaccounts",
        "token",
