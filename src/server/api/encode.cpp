@@ -5,6 +5,8 @@
 #include "orch/api/codec.h"
 #include "orch/api/metav1.h"
 #include "orch/base/json_scan.h"
+#include "orch/base/strings.h"
+#include "server/api/body.h"
 
 namespace orch::server {
 namespace {
@@ -21,10 +23,16 @@ void set_body(const OutputForm& form, std::string body, int status, net::HttpRes
   response.body = std::move(body);
 }
 
-// JSON text into JSON or YAML as asked.
+// JSON text into JSON or YAML as asked. Go's encoder ends a compact document with a line feed, and
+// an indented one without.
 std::string textual(const OutputForm& form, std::string json) {
   if (form.media == MediaType::kYaml) return api::json_to_yaml(json);
-  if (form.pretty) return json_pretty(json);
+  if (form.pretty) {
+    json = json_pretty(json);
+    json.pop_back();
+  } else {
+    json += '\n';
+  }
   return json;
 }
 
@@ -32,15 +40,12 @@ const api::TypeInfo& partial_metadata_type() {
   return api::metav1::PartialObjectMetadata::type_info();
 }
 
-bool wants_metadata(const OutputForm& form) {
-  return form.transform == Transform::kPartialMetadata ||
-         form.transform == Transform::kPartialMetadataList;
-}
-
-std::string list_head(const api::ResourceInfo& resource, bool metadata_only, const Page& page) {
+std::string list_head(const Encoding& encoding, const api::ResourceInfo& resource,
+                      const Page& page) {
   std::string out;
-  if (metadata_only) {
-    out = R"({"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/v1","metadata":)";
+  if (encoding.metadata_only()) {
+    out = fmt::format(R"({{"kind":"PartialObjectMetadataList","apiVersion":"{}","metadata":)",
+                      encoding.form.meta_version());
   } else {
     out = fmt::format(R"({{"kind":"{}List","apiVersion":"{}","metadata":)", resource.kind,
                       resource.api_version());
@@ -50,9 +55,11 @@ std::string list_head(const api::ResourceInfo& resource, bool metadata_only, con
   return out;
 }
 
-std::string list_json(const api::ResourceInfo& resource, const Page& page, bool metadata_only) {
-  std::string out = list_head(resource, metadata_only, page);
-  size_t bytes = out.size() + 3;
+std::string list_json(const Encoding& encoding, const api::ResourceInfo& resource,
+                      const Page& page) {
+  const bool metadata_only = encoding.metadata_only();
+  std::string out = list_head(encoding, resource, page);
+  size_t bytes = out.size() + 4;
   if (!metadata_only) {
     for (const Stored& item : page.items) bytes += item.raw().size() + 48;
     out.reserve(bytes);
@@ -62,7 +69,7 @@ std::string list_json(const api::ResourceInfo& resource, const Page& page, bool 
     if (!first) out += ',';
     first = false;
     if (metadata_only) {
-      out += partial_metadata_json(item);
+      out += partial_metadata_json(item, encoding.form);
     } else {
       item.append_to(out);
     }
@@ -85,22 +92,32 @@ std::string json_frame(std::string_view type, std::string_view object) {
 }  // namespace
 
 std::string Encoding::id() const {
-  return fmt::format("{}{}{}", static_cast<int>(form.media), static_cast<int>(form.transform),
-                     static_cast<int>(include));
+  return fmt::format("{}{}{}{}", static_cast<int>(form.media), static_cast<int>(form.transform),
+                     static_cast<int>(include), form.beta ? "b" : "");
 }
 
 api::ApiResult<Encoding> encoding_of(const Call& call, WallTime now, bool tables) {
   Encoding encoding;
   encoding.now = now;
   ORCH_TRY(encoding.form, negotiate_output(call.accept, tables));
-  if (call.has_param("pretty")) {
-    encoding.form.pretty = call.flag("pretty");
-  } else {
+  const std::string pretty = call.param("pretty");
+  if (!pretty.empty()) {
+    encoding.form.pretty = to_lower(pretty) == "true" || pretty == "t" || pretty == "1";
+  } else if (!encoding.form.pretty) {
     encoding.form.pretty = pretty_agent(call.user_agent);
   }
   const std::string include = call.param("includeObject");
-  if (include == "None") encoding.include = IncludeObject::kNone;
-  if (include == "Object") encoding.include = IncludeObject::kObject;
+  if (include == "None") {
+    encoding.include = IncludeObject::kNone;
+  } else if (include == "Object") {
+    encoding.include = IncludeObject::kObject;
+  } else if (!include.empty() && include != "Metadata" &&
+             encoding.form.transform == Transform::kTable) {
+    return Err(api::bad_request(
+        fmt::format("Unable to convert to Table as requested: includeObject: Invalid value: {}: "
+                    "must be 'Metadata', 'Object', 'None', or empty",
+                    api::go_quoted(include))));
+  }
   return encoding;
 }
 
@@ -117,21 +134,29 @@ std::string list_meta_json(const Page& page) {
   return out;
 }
 
-std::string partial_metadata_json(const Stored& stored) {
-  return R"({"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":)" +
-         stored.metadata_json() + "}";
+std::string partial_metadata_json(const Stored& stored, const OutputForm& form) {
+  std::string out = R"({"kind":"PartialObjectMetadata","apiVersion":")";
+  out += form.meta_version();
+  out += R"(","metadata":)";
+  out += stored.metadata_json();
+  out += '}';
+  return out;
 }
 
 api::ApiResult<Unit> answer_object(const Encoding& encoding, const api::ResourceInfo& resource,
                                    const Stored& stored, int status, net::HttpResponse& response) {
   const OutputForm& form = encoding.form;
   if (form.transform == Transform::kPartialMetadataList) {
-    return Err(api::not_acceptable("PartialObjectMetadataList is for collections"));
+    return Err(api::not_acceptable(
+        fmt::format("you requested PartialObjectMetadataList, but the requested object is not a "
+                    "list (*{}.{})",
+                    internal_package(*resource.type), resource.kind)));
   }
   if (form.media == MediaType::kProtobuf) {
-    ORCH_TRY(auto bytes, wants_metadata(form)
-                             ? json_protobuf(partial_metadata_json(stored), partial_metadata_type())
-                             : object_protobuf(resource, stored));
+    ORCH_TRY(auto bytes,
+             encoding.metadata_only()
+                 ? json_protobuf(partial_metadata_json(stored, form), partial_metadata_type())
+                 : object_protobuf(resource, stored));
     set_body(form, std::move(bytes), status, response);
     return Unit{};
   }
@@ -140,7 +165,7 @@ api::ApiResult<Unit> answer_object(const Encoding& encoding, const api::Resource
     const std::string meta = fmt::format("{{\"resourceVersion\":\"{}\"}}", stored.revision());
     json = table_json(encoding, resource, {stored}, meta, true);
   } else if (form.transform == Transform::kPartialMetadata) {
-    json = partial_metadata_json(stored);
+    json = partial_metadata_json(stored, form);
   } else {
     json = stored.json();
   }
@@ -151,14 +176,19 @@ api::ApiResult<Unit> answer_object(const Encoding& encoding, const api::Resource
 api::ApiResult<Unit> answer_list(const Encoding& encoding, const api::ResourceInfo& resource,
                                  const Page& page, net::HttpResponse& response) {
   const OutputForm& form = encoding.form;
+  if (form.transform == Transform::kPartialMetadata) {
+    return Err(api::not_acceptable(fmt::format(
+        "you requested PartialObjectMetadata, but the requested object is a list (*{}.{}List)",
+        internal_package(*resource.type), resource.kind)));
+  }
   if (form.media == MediaType::kProtobuf) {
-    ORCH_TRY(auto bytes, list_protobuf(resource, page, wants_metadata(form)));
+    ORCH_TRY(auto bytes, list_protobuf(encoding, resource, page));
     set_body(form, std::move(bytes), 200, response);
     return Unit{};
   }
   std::string json = form.transform == Transform::kTable
                          ? table_json(encoding, resource, page.items, list_meta_json(page), true)
-                         : list_json(resource, page, wants_metadata(form));
+                         : list_json(encoding, resource, page);
   set_body(form, textual(form, std::move(json)), 200, response);
   return Unit{};
 }
@@ -189,23 +219,12 @@ void answer_error(const Call& call, const api::Error& error, net::HttpResponse& 
   }
 }
 
-void add_warnings(const Call& call, net::HttpResponse& response) {
-  for (const std::string& text : call.warnings) {
-    std::string quoted = "299 - \"";
-    for (const char c : text) {
-      if (c == '"' || c == '\\') quoted += '\\';
-      quoted += c == '\n' || c == '\r' ? ' ' : c;
-    }
-    response.headers.emplace("Warning", quoted + "\"");
-  }
-}
-
 std::string watch_frame(const Encoding& encoding, const api::ResourceInfo& resource,
                         WatchEventType type, const Stored& object, bool first) {
   const OutputForm& form = encoding.form;
   if (form.media == MediaType::kProtobuf) {
-    auto bytes = wants_metadata(form)
-                     ? json_protobuf(partial_metadata_json(object), partial_metadata_type())
+    auto bytes = encoding.metadata_only()
+                     ? json_protobuf(partial_metadata_json(object, form), partial_metadata_type())
                      : object_protobuf(resource, object);
     if (!bytes) return error_frame(encoding, bytes.error());
     return protobuf_watch_frame(to_string(type), *bytes);
@@ -214,7 +233,9 @@ std::string watch_frame(const Encoding& encoding, const api::ResourceInfo& resou
     const std::string meta = fmt::format("{{\"resourceVersion\":\"{}\"}}", object.revision());
     return json_frame(to_string(type), table_json(encoding, resource, {object}, meta, first));
   }
-  if (wants_metadata(form)) return json_frame(to_string(type), partial_metadata_json(object));
+  if (encoding.metadata_only()) {
+    return json_frame(to_string(type), partial_metadata_json(object, form));
+  }
   std::string out;
   out.reserve(object.raw().size() + 80);
   out += "{\"type\":\"";
@@ -237,14 +258,15 @@ std::string bookmark_frame(const Encoding& encoding, const api::ResourceInfo& re
                            storage::Revision revision, bool initial_events_end) {
   const OutputForm& form = encoding.form;
   std::string meta = fmt::format("{{\"resourceVersion\":\"{}\"", revision);
-  std::string partial = R"({"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1",)";
+  std::string partial =
+      fmt::format(R"({{"kind":"PartialObjectMetadata","apiVersion":"{}",)", form.meta_version());
   partial += "\"metadata\":" + meta + ",\"creationTimestamp\":null";
   if (initial_events_end) partial += R"(,"annotations":{"k8s.io/initial-events-end":"true"})";
   partial += "}}";
   meta += '}';
   if (form.media == MediaType::kProtobuf) {
     auto bytes =
-        wants_metadata(form)
+        encoding.metadata_only()
             ? json_protobuf(partial, partial_metadata_type())
             : json_protobuf(bookmark_json(resource, revision, initial_events_end), *resource.type);
     return bytes ? protobuf_watch_frame("BOOKMARK", *bytes) : error_frame(encoding, bytes.error());
@@ -252,10 +274,11 @@ std::string bookmark_frame(const Encoding& encoding, const api::ResourceInfo& re
   if (form.transform == Transform::kTable) {
     // A row without cells carries the bookmark's metadata, as upstream's.
     const std::string row = "{\"cells\":[],\"object\":" + partial + "}";
-    return json_frame("BOOKMARK", R"({"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":)" +
-                                      meta + R"(,"columnDefinitions":null,"rows":[)" + row + "]}");
+    return json_frame("BOOKMARK", fmt::format(R"({{"kind":"Table","apiVersion":"{}","metadata":{},)"
+                                              R"("columnDefinitions":null,"rows":[{}]}})",
+                                              form.meta_version(), meta, row));
   }
-  if (wants_metadata(form)) return json_frame("BOOKMARK", partial);
+  if (encoding.metadata_only()) return json_frame("BOOKMARK", partial);
   return json_frame("BOOKMARK", bookmark_json(resource, revision, initial_events_end));
 }
 

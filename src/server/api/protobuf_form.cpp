@@ -9,20 +9,6 @@
 namespace orch::server {
 namespace {
 
-void append_varint(std::string& out, uint64_t value) {
-  while (value >= 0x80) {
-    out += static_cast<char>(value | 0x80);
-    value >>= 7;
-  }
-  out += static_cast<char>(value);
-}
-
-void append_field(std::string& out, int number, std::string_view bytes) {
-  append_varint(out, static_cast<uint64_t>(number) << 3 | 2);
-  append_varint(out, bytes.size());
-  out += bytes;
-}
-
 // A value of any generated type, freed again.
 class AnyValue {
  public:
@@ -65,8 +51,9 @@ api::ApiResult<std::string> object_protobuf(const api::ResourceInfo& resource,
   return api::wrap_protobuf(resource.api_version(), resource.kind, raw);
 }
 
-api::ApiResult<std::string> list_protobuf(const api::ResourceInfo& resource, const Page& page,
-                                          bool metadata_only) {
+api::ApiResult<std::string> list_protobuf(const Encoding& encoding,
+                                          const api::ResourceInfo& resource, const Page& page) {
+  const bool metadata_only = encoding.metadata_only();
   api::metav1::ListMeta meta;
   if (page.revision != 0) meta.resourceVersion = std::to_string(page.revision);
   meta.continue_ = page.continue_;
@@ -74,26 +61,26 @@ api::ApiResult<std::string> list_protobuf(const api::ResourceInfo& resource, con
   std::string meta_bytes;
   api::encode_protobuf(api::metav1::ListMeta::type_info(), &meta, meta_bytes);
   std::string raw;
-  append_field(raw, 1, meta_bytes);
+  api::append_protobuf_field(raw, 1, meta_bytes);
   for (const Stored& item : page.items) {
     ORCH_TRY(const std::string bytes,
-             metadata_only ? message_of(partial_metadata_json(item),
+             metadata_only ? message_of(partial_metadata_json(item, encoding.form),
                                         api::metav1::PartialObjectMetadata::type_info())
                            : message_of(item.json(), *resource.type));
-    append_field(raw, 2, bytes);
+    api::append_protobuf_field(raw, 2, bytes);
   }
   if (metadata_only) {
-    return api::wrap_protobuf("meta.k8s.io/v1", "PartialObjectMetadataList", raw);
+    return api::wrap_protobuf(encoding.form.meta_version(), "PartialObjectMetadataList", raw);
   }
   return api::wrap_protobuf(resource.api_version(), std::string(resource.kind) + "List", raw);
 }
 
 std::string protobuf_watch_frame(std::string_view type, std::string_view enveloped_object) {
   std::string extension;  // RawExtension{raw}
-  append_field(extension, 1, enveloped_object);
+  api::append_protobuf_field(extension, 1, enveloped_object);
   std::string event;  // WatchEvent{type, object}
-  append_field(event, 1, type);
-  append_field(event, 2, extension);
+  api::append_protobuf_field(event, 1, type);
+  api::append_protobuf_field(event, 2, extension);
   std::string out;
   const auto size = static_cast<uint32_t>(event.size());
   for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>(size >> shift & 0xFF);

@@ -6,6 +6,7 @@
 #include "orch/api/corev1.h"
 #include "orch/api/patch.h"
 #include "orch/base/json_scan.h"
+#include "server/api/pod_warnings.h"
 #include "server/api/resource_traits.h"
 #include "server/api/subresources/certificate_approval.h"
 #include "server/api/subresources/pod_resize.h"
@@ -129,7 +130,6 @@ api::ApiResult<Stored> Writer::create_once(api::Object& object) {
   if (!meta.resourceVersion.empty()) {
     return Err(api::bad_request("resourceVersion should not be set on objects to be created"));
   }
-  meta.managedFields.clear();
   meta.selfLink.clear();
   meta.deletionTimestamp.reset();
   meta.deletionGracePeriodSeconds.reset();
@@ -151,6 +151,7 @@ api::ApiResult<Stored> Writer::create_once(api::Object& object) {
     ORCH_CHECK(admit_certificate_request(object, call_.user));
   }
   if (resource_.warnings != nullptr) resource_.warnings(object, nullptr, call_.warnings);
+  pod_warnings(resource_, object, nullptr, call_.warnings);
   ServiceAllocator::Ticket ticket;
   if (auto* service = as_service(resource_, &object)) {
     ORCH_TRY(ticket, server_.services().allocate(*service, nullptr));
@@ -189,6 +190,15 @@ api::ApiResult<Unit> Writer::check_update(const Update& update, const Stored& st
                                           const api::Object& old, api::Object& now) {
   auto& meta = now.metadata;
   const auto gr = resource_.group_resource();
+  if (!meta.uid.empty() && meta.uid != old.metadata.uid) {
+    return Err(api::conflict(
+        gr, update.name,
+        fmt::format("StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, "
+                    "AdditionalErrorMsg: Precondition failed: UID in precondition: {}, UID in "
+                    "object meta: {}",
+                    Registry::key(resource_, update.namespace_, update.name), meta.uid,
+                    old.metadata.uid)));
+  }
   if (meta.resourceVersion.empty() || meta.resourceVersion == "0") {
     if (!unconditional_update(resource_) && update.subresource.empty()) {
       api::FieldErrors errors;
@@ -198,16 +208,11 @@ api::ApiResult<Unit> Writer::check_update(const Update& update, const Stored& st
   } else if (meta.resourceVersion != stored.resource_version()) {
     return Err(api::conflict(gr, update.name, kModified));
   }
-  if (!meta.uid.empty() && meta.uid != old.metadata.uid) {
-    return Err(api::conflict(
-        gr, update.name,
-        fmt::format("Precondition failed: UID in precondition: {}, UID in object meta: {}",
-                    meta.uid, old.metadata.uid)));
-  }
   meta.uid = old.metadata.uid;
   meta.selfLink.clear();
-  if (!meta.creationTimestamp) meta.creationTimestamp = old.metadata.creationTimestamp;
-  if (!meta.deletionTimestamp) meta.deletionTimestamp = old.metadata.deletionTimestamp;
+  // What the server set is kept without a word, whatever was sent.
+  if (old.metadata.creationTimestamp) meta.creationTimestamp = old.metadata.creationTimestamp;
+  if (old.metadata.deletionTimestamp) meta.deletionTimestamp = old.metadata.deletionTimestamp;
   if (!meta.deletionGracePeriodSeconds) {
     meta.deletionGracePeriodSeconds = old.metadata.deletionGracePeriodSeconds;
   }
@@ -229,9 +234,9 @@ api::ApiResult<Unit> Writer::validate_update(const Update& update, const api::Ob
   if (!causes.empty()) {
     return Err(api::invalid(resource_.group, resource_.kind, update.name, std::move(causes)));
   }
-  if (resource_.warnings != nullptr && !status && !update.internal) {
-    resource_.warnings(now, &old, call_.warnings);
-  }
+  if (status || update.internal) return Unit{};
+  if (resource_.warnings != nullptr) resource_.warnings(now, &old, call_.warnings);
+  pod_warnings(resource_, now, &old, call_.warnings);
   return Unit{};
 }
 
@@ -255,13 +260,11 @@ api::ApiResult<std::optional<Written>> Writer::try_update(const Update& update,
   ORCH_TRY(auto now, update.change(*old, stored));
   ORCH_CHECK(check_update(update, stored, *old, *now));
   api::set_defaults(resource_, *now);
-  const auto& fields = now->metadata.managedFields;
-  const bool reset = fields.size() == 1 && api::equal(fields[0], api::metav1::ManagedFieldsEntry{});
-  if (reset) {
-    now->metadata.managedFields.clear();
-  } else if (!update.ownership_done) {
-    now->metadata.managedFields = old->metadata.managedFields;
-  }
+  // Entries that the client changed count (kubectl's move from client-side to server-side apply),
+  // [{}] forgets all; a client that knows nothing of them, or writes a subresource, leaves them.
+  auto& fields = now->metadata.managedFields;
+  const bool keeps = fields.empty() || !update.subresource.empty() || update.internal;
+  if (!update.ownership_done && keeps) fields = old->metadata.managedFields;
   AdmissionRequest request =
       admission_request(Operation::kUpdate, update.namespace_, update.name, update.subresource);
   request.object = now.get();
@@ -305,7 +308,7 @@ api::ApiResult<std::optional<Written>> Writer::try_update(const Update& update,
   }
   if (unchanged(update, stored, *old, *now)) return std::optional<Written>(Written{stored});
   if (!update.ownership_done) {
-    ORCH_CHECK(own_fields(reset ? std::string_view() : stored.raw(), *now, update.subresource));
+    ORCH_CHECK(own_fields(stored.raw(), *now, update.subresource));
   }
   if (options_.dry_run) {
     return std::optional<Written>(
