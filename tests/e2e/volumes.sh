@@ -165,3 +165,27 @@ check "all goes" k delete statefulset/db pod/forced
 check "the claims" k delete pvc --all
 wait_for 20 "all volumes go" empty k get pv -o name
 same "and nothing is left" "" "$(ls "$storage")"
+
+say "a volume on another node; the node is away when it is deleted"
+add_image n2 1
+start_agent n2 b https://192.168.77.1:6443
+wait_for 30 "node n2 ready" node_ready n2
+claim far >"$work/far.yaml"
+pod far far 'echo far >/data/file' 'nodeSelector: {kubernetes.io/hostname: n2}' >>"$work/far.yaml"
+check "claim and pod" k apply -f "$work/far.yaml"
+wait_for 30 "the pod runs" running far
+far=${node_data[n2]}/storage/$(volume_of far)
+wait_for 5 "its data is there" test -s "$far/file"
+pod follower far true >"$work/follower.yaml"
+check "a pod that names no node" k apply -f "$work/follower.yaml"
+wait_for 20 "it runs" running follower
+same "where the volume is" n2 "$(k get pod follower -o 'jsonpath={.spec.nodeName}')"
+check "the pods go" k delete pod far follower
+stop_orch n2 KILL
+volume=$(volume_of far)
+check "the claim goes" k delete pvc far
+wait_for 5 "the volume waits for its node" outputs 'Terminating' k get pv "$volume"
+check "with its data" test -s "$far/file"
+start_agent n2 b https://192.168.77.1:6443
+wait_for 15 "the volume goes" gone pv "$volume"
+check "and the data" test ! -e "$far"
