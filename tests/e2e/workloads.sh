@@ -1,10 +1,17 @@
 #!/bin/bash
 # StatefulSet, DaemonSet and PodDisruptionBudget on two nodes, as kubectl shows and changes them.
 source "$(dirname "$0")/lib.sh"
-one_node
+one_node '--controllers=*,-ttl-controller'
 add_image n2 1
 start_agent n2 b https://192.168.77.1:6443
 wait_for 30 "node n2 ready" node_ready n2
+
+say "controllers by name"
+same "no word of the controller that is left out" "" \
+  "$(k get nodes -o 'jsonpath={.items[*].metadata.annotations.node\.alpha\.kubernetes\.io/ttl}')"
+check_fails "a controller nobody knows" '"nonsense" is not in the list of known controllers' \
+  in_ns "$run_id-b" timeout 20 "$orch" server --config "$work/none.yaml" --data-dir "$work/other" \
+  --disable-agent --write-kubeconfig "" --controllers=nonsense
 
 # The variable of the pods' containers tells the templates apart.
 cat >"$work/sets.yaml" <<YAML

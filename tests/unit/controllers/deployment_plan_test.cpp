@@ -127,6 +127,23 @@ TEST_CASE("deployment plan: going back reuses the old set under a new revision")
   CHECK(r.condition("Progressing").starts_with("True NewReplicaSetAvailable"));
 }
 
+TEST_CASE("deployment plan: the list of a set's revisions stays short, the oldest go") {
+  Rollout r;
+  r.settle();
+  r.image("v2");
+  r.settle();
+  std::string& history = r.of("v1").metadata.annotations[kRevisionHistory];
+  for (int i = 100; history.size() < 1999; ++i)
+    history += (i == 100 ? "" : ",") + std::to_string(i);
+  history.resize(1999);
+  r.image("v1");
+  r.settle();
+  const std::string& kept = r.of("v1").metadata.annotations.at(kRevisionHistory);
+  CHECK(kept.size() <= 2000);
+  CHECK(kept.starts_with("101,"));
+  CHECK(kept.ends_with(",1"));
+}
+
 TEST_CASE("deployment plan: Recreate waits for the old pods") {
   Rollout r;
   r.deployment.spec.strategy.type = "Recreate";
