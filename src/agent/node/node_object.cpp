@@ -183,6 +183,7 @@ NodeStatus make_status(const NodeFacts& facts, const NodeStatus& before, WallTim
   }
   put_conditions(facts, status, before, now);
   put_images(facts, status);
+  status.volumesAttached = before.volumesAttached;  // the attach-detach controller's
   // Conditions that others set (NetworkUnavailable ...) stay.
   for (const auto& old : before.conditions) {
     const bool ours = std::any_of(status.conditions.begin(), status.conditions.end(),

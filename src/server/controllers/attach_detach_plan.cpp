@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "orch/net/tls.h"
+#include "orch/client/attachment.h"
 
 namespace orch::server {
 
@@ -22,15 +22,6 @@ bool is_shared(const PersistentVolume& volume) {
 
 }  // namespace
 
-std::string csi_volume_name(const PersistentVolume& volume) {
-  return "kubernetes.io/csi/" + volume.spec.csi->driver + "^" + volume.spec.csi->volumeHandle;
-}
-
-std::string attachment_name(const std::string& handle, const std::string& driver,
-                            const std::string& node) {
-  return "csi-" + net::sha256_hex(handle + driver + node);
-}
-
 AttachPlan plan_attachments(const AttachInput& input) {
   AttachPlan out;
   std::set<std::string> wanted;  // volume names
@@ -46,7 +37,8 @@ AttachPlan plan_attachments(const AttachInput& input) {
         here = true;
         if (attachment->status.attached && !attachment->metadata.deletionTimestamp) {
           auto& attached = out.attached.emplace_back();
-          attached.name = csi_volume_name(volume);
+          attached.name =
+              client::csi_volume_name(volume.spec.csi->driver, volume.spec.csi->volumeHandle);
         }
       } else {
         elsewhere = true;
@@ -59,7 +51,8 @@ AttachPlan plan_attachments(const AttachInput& input) {
     }
     auto& attachment = out.create.emplace_back();
     const auto& csi = *volume.spec.csi;
-    attachment.metadata.name = attachment_name(csi.volumeHandle, csi.driver, input.node_name);
+    attachment.metadata.name =
+        client::attachment_name(csi.volumeHandle, csi.driver, input.node_name);
     attachment.spec.attacher = csi.driver;
     attachment.spec.nodeName = input.node_name;
     attachment.spec.source.persistentVolumeName = name;
@@ -71,14 +64,14 @@ AttachPlan plan_attachments(const AttachInput& input) {
       continue;
     }
     // Not before the node has unmounted it.
-    const std::string prefix = "kubernetes.io/csi/" + attachment->spec.attacher + "^";
+    const std::string prefix = client::csi_volume_name(attachment->spec.attacher, "");
     bool mounted = false;
     if (input.node) {
       for (const auto& name : input.node->status.volumesInUse) {
         if (!name.starts_with(prefix)) continue;
-        mounted |=
-            attachment->metadata.name ==
-            attachment_name(name.substr(prefix.size()), attachment->spec.attacher, input.node_name);
+        mounted |= attachment->metadata.name == client::attachment_name(name.substr(prefix.size()),
+                                                                        attachment->spec.attacher,
+                                                                        input.node_name);
       }
     }
     if (!mounted) out.remove.push_back(attachment->metadata.name);

@@ -35,9 +35,4 @@ struct AttachPlan {
 };
 AttachPlan plan_attachments(const AttachInput& input);
 
-// "kubernetes.io/csi/<driver>^<handle>": the name of a CSI volume in a Node's status.
-std::string csi_volume_name(const api::corev1::PersistentVolume& volume);
-std::string attachment_name(const std::string& handle, const std::string& driver,
-                            const std::string& node);
-
 }  // namespace orch::server

@@ -39,10 +39,16 @@ class VolumeBinder final : public client::Reconciler {
 
   ClaimInput input_of(const PersistentVolumeClaim& claim) const {
     ClaimInput input{.claim = claim,
-                     .volumes = volumes_.list(),
+                     .volumes = {},
                      .storage_class = nullptr,
                      .default_class = default_class_of(classes_.list()),
                      .waiting_pods = {}};
+    // Only a claim that names no volume looks at all of them.
+    if (claim.spec.volumeName.empty()) {
+      input.volumes = volumes_.list();
+    } else if (auto named = volumes_.get("", claim.spec.volumeName)) {
+      input.volumes.push_back(std::move(named));
+    }
     if (const std::string name = class_of(claim); !name.empty()) {
       input.storage_class = classes_.get("", name);
     }
@@ -161,16 +167,17 @@ class VolumeBinder final : public client::Reconciler {
 
 using Keys = std::vector<ObjectKey>;
 
-// A volume concerns its claim, and what waits for a volume like it.
+// A volume concerns its claim; without one, what waits for a volume like it.
 client::Watch of_volumes(const client::Lister<PersistentVolumeClaim>& claims) {
   return client::mapped<PersistentVolume>([claims](const PersistentVolume& volume) {
     Keys keys{{"", volume.metadata.name}};
-    if (volume.spec.claimRef) {
-      keys.push_back({volume.spec.claimRef->namespace_, volume.spec.claimRef->name});
+    if (const auto& ref = volume.spec.claimRef) {
+      keys.push_back({ref->namespace_, ref->name});
+      return keys;
     }
     for (const auto& claim : claims.list()) {
-      if (is_fully_bound(*claim) ? claim->spec.volumeName == volume.metadata.name
-                                 : class_of(*claim) == class_of(volume)) {
+      const std::string& named = claim->spec.volumeName;
+      if (named.empty() ? class_of(*claim) == class_of(volume) : named == volume.metadata.name) {
         keys.push_back(key_of(*claim));
       }
     }

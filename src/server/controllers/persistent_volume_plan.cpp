@@ -133,7 +133,13 @@ ClaimDecision decide_bound(const ClaimInput& input) {
   }
   const auto& ref = volume->spec.claimRef;
   if (!ref || is_bound_to(*volume, claim) || ref->uid == claim.metadata.uid) {
-    return bind_to(std::move(volume));
+    ClaimDecision out = bind_to(std::move(volume));
+    if (claim.status.phase == "Bound" &&
+        storage_of(claim.spec.resources.requests) > storage_of(claim.status.capacity)) {
+      out.event = VolumeEvent{out.volume->spec.csi ? "Normal" : "Warning", "ExternalExpanding",
+                              "waiting for an external controller to expand this PVC"};
+    }
+    return out;
   }
   return lost("ClaimMisbound",
               "Two claims are bound to the same volume, this one is bound incorrectly");

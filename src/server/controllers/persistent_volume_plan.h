@@ -19,7 +19,7 @@ struct VolumeEvent {
 
 struct ClaimInput {
   const api::corev1::PersistentVolumeClaim& claim;
-  // Every volume of the cluster.
+  // Every volume of the cluster; of a claim that names one, at least that.
   std::vector<std::shared_ptr<const api::corev1::PersistentVolume>> volumes;
   std::shared_ptr<const api::storagev1::StorageClass>
       storage_class;  // of the claim, if it is there

@@ -1,6 +1,7 @@
 // Attach-detach of CSI volumes: the plan, and the way to a Node's status.
 #include "orch/api/storagev1.h"
 #include "orch/api/volume_binding.h"
+#include "orch/client/attachment.h"
 #include "server/controllers/attach_detach_plan.h"
 #include "unit/controllers/cluster.h"
 
@@ -22,7 +23,7 @@ std::shared_ptr<const PersistentVolume> csi_volume(const std::string& mode = "Re
 
 std::shared_ptr<const VolumeAttachment> attachment(const std::string& node, bool attached) {
   VolumeAttachment out;
-  out.metadata.name = attachment_name("h1", "disk.example.com", node);
+  out.metadata.name = client::attachment_name("h1", "disk.example.com", node);
   out.spec.attacher = "disk.example.com";
   out.spec.nodeName = node;
   out.spec.source.persistentVolumeName = "v";

@@ -226,6 +226,20 @@ TEST_CASE("binding again changes nothing") {
   CHECK(equal(c, c2));
 }
 
+TEST_CASE("a claim that is to grow waits for whoever can do that") {
+  PersistentVolumeClaim c = claim();
+  PersistentVolume v = volume("v", "1Gi");
+  bind_volume(v, c);
+  bind_claim(c, v);
+  set_claim_status(c, "Bound", &v);
+  CHECK_FALSE(decide(c, {v}).event);
+  c.spec.resources.requests["storage"] = quantity("2Gi");
+  CHECK(text(decide(c, {v}).event) ==
+        "Warning ExternalExpanding: waiting for an external controller to expand this PVC");
+  set_claim_status(c, "Bound", &v);
+  CHECK(c.status.capacity.at("storage") == quantity("1Gi"));
+}
+
 // ---- volumes ----
 
 VolumeDecision decide_volume_of(const PersistentVolume& v, const PersistentVolumeClaim* c) {
