@@ -165,11 +165,13 @@ TEST_CASE("Deployment: defaults and texts") {
     return complaints(deployment(R"(,"strategy":{"rollingUpdate":)" + rolling + "}"));
   };
   CHECK(strategy(R"({"maxSurge":0,"maxUnavailable":0})") ==
-        Texts{"spec.strategy.rollingUpdate.maxUnavailable: Invalid value: 0: may not be 0 when "
-              "`maxSurge` is 0"});
+        Texts{"spec.strategy.rollingUpdate.maxUnavailable: Invalid value: "
+              "intstr.IntOrString{Type:0, IntVal:0, StrVal:\"\"}: may not be 0 when `maxSurge` is "
+              "0"});
   CHECK(strategy(R"({"maxUnavailable":"150%"})") ==
-        Texts{"spec.strategy.rollingUpdate.maxUnavailable: Invalid value: \"150%\": must not be "
-              "greater than 100%"});
+        Texts{"spec.strategy.rollingUpdate.maxUnavailable: Invalid value: "
+              "intstr.IntOrString{Type:1, IntVal:0, StrVal:\"150%\"}: must not be greater than "
+              "100%"});
   CHECK(complaints(deployment(R"(,"strategy":{"type":"Recreate","rollingUpdate":{}})")) ==
         Texts{"spec.strategy.rollingUpdate: Forbidden: may not be specified when strategy `type` "
               "is 'Recreate'"});

@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 
 #include "api/kinds/apps/workload.h"
+#include "api/validation/go_value.h"
 #include "orch/api/appsv1.h"
+#include "orch/api/selector.h"
 #include "orch/base/strings.h"
 
 namespace orch::api {
@@ -58,14 +60,9 @@ void validate_strategy(const appsv1::DeploymentSpec& spec, FieldErrors& errors) 
   const auto surge = strategy.rollingUpdate->maxSurge.value_or(IntOrString(0));
   validate_int_or_percent(unavailable, path + ".maxUnavailable", errors);
   validate_int_or_percent(surge, path + ".maxSurge", errors);
-  if (unavailable.is_string && unavailable.string_value.ends_with("%") &&
-      parse_int(unavailable.string_value.substr(0, unavailable.string_value.size() - 1))
-              .value_or(0) > 100) {
-    errors.invalid(path + ".maxUnavailable", quoted(unavailable.string_value),
-                   "must not be greater than 100%");
-  }
+  validate_at_most_all(unavailable, path + ".maxUnavailable", errors);
   if (is_zero(unavailable) && is_zero(surge)) {
-    errors.invalid(path + ".maxUnavailable", unavailable.str(),
+    errors.invalid(path + ".maxUnavailable", go_value(unavailable),
                    "may not be 0 when `maxSurge` is 0");
   }
 }
@@ -73,9 +70,9 @@ void validate_strategy(const appsv1::DeploymentSpec& spec, FieldErrors& errors) 
 void validate_deployment(const Object& object, const Object* old_object, FieldErrors& errors) {
   const auto& spec = static_cast<const Deployment&>(object).spec;
   validate_non_negative(spec.replicas.value_or(0), "spec.replicas", errors);
-  validate_workload_selector(spec.selector, spec.template_, errors);
+  validate_workload_selector(spec.selector, spec.template_, "deployment", errors);
   validate_pod_template(spec.template_, "spec.template", errors);
-  validate_always_restarts(spec.template_, errors);
+  validate_always_restarts(spec.template_, "ReplicaSet", errors);
   validate_strategy(spec, errors);
   validate_non_negative(spec.minReadySeconds, "spec.minReadySeconds", errors);
   if (spec.revisionHistoryLimit) {
@@ -116,12 +113,52 @@ void validate_replica_set(const Object& object, const Object* old_object, FieldE
   const auto& spec = static_cast<const ReplicaSet&>(object).spec;
   validate_non_negative(spec.replicas.value_or(0), "spec.replicas", errors);
   validate_non_negative(spec.minReadySeconds, "spec.minReadySeconds", errors);
-  validate_workload_selector(spec.selector, spec.template_, errors);
+  validate_workload_selector(spec.selector, spec.template_, "deployment", errors);
   validate_pod_template(spec.template_, "spec.template", errors);
-  validate_always_restarts(spec.template_, errors);
+  validate_always_restarts(spec.template_, "ReplicaSet", errors);
   if (old_object != nullptr) {
     validate_immutable_selector(spec.selector,
                                 static_cast<const ReplicaSet&>(*old_object).spec.selector, errors);
+  }
+}
+
+// Of ReplicaSets and ReplicationControllers.
+template <class T>
+void validate_replica_status(const Object& object, const Object&, FieldErrors& errors) {
+  const auto& status = static_cast<const T&>(object).status;
+  constexpr const char* kAll = "status.replicas";
+  validate_counts({{"replicas", status.replicas, 0, nullptr},
+                   {"fullyLabeledReplicas", status.fullyLabeledReplicas, status.replicas, kAll},
+                   {"readyReplicas", status.readyReplicas, status.replicas, kAll},
+                   {"availableReplicas", status.availableReplicas, status.replicas, kAll},
+                   {"observedGeneration", status.observedGeneration, 0, nullptr}},
+                  errors);
+  if (status.availableReplicas > status.readyReplicas) {
+    errors.invalid("status.availableReplicas", std::to_string(status.availableReplicas),
+                   "cannot be greater than readyReplicas");
+  }
+}
+
+void validate_deployment_status(const Object& object, const Object& old, FieldErrors& errors) {
+  const auto& status = static_cast<const Deployment&>(object).status;
+  constexpr const char* kAll = "status.replicas";
+  validate_counts({{"observedGeneration", status.observedGeneration, 0, nullptr},
+                   {"replicas", status.replicas, 0, nullptr},
+                   {"updatedReplicas", status.updatedReplicas, status.replicas, kAll},
+                   {"readyReplicas", status.readyReplicas, status.replicas, kAll},
+                   {"availableReplicas", status.availableReplicas, status.replicas, kAll},
+                   {"unavailableReplicas", status.unavailableReplicas, 0, nullptr}},
+                  errors);
+  if (status.availableReplicas > status.readyReplicas) {
+    errors.invalid("status.availableReplicas", std::to_string(status.availableReplicas),
+                   "cannot be greater than readyReplicas");
+  }
+  const auto before = static_cast<const Deployment&>(old).status.collisionCount;
+  if (!before) return;
+  if (!status.collisionCount || *status.collisionCount < *before) {
+    errors.invalid("status.collisionCount",
+                   status.collisionCount ? std::to_string(*status.collisionCount) : "null",
+                   "cannot be decremented");
   }
 }
 
@@ -146,14 +183,20 @@ void replication_controller_defaults(Object& object) {
 void validate_replication_controller(const Object& object, const Object*, FieldErrors& errors) {
   const auto& spec = static_cast<const ReplicationController&>(object).spec;
   validate_non_negative(spec.replicas.value_or(0), "spec.replicas", errors);
+  validate_non_negative(spec.minReadySeconds, "spec.minReadySeconds", errors);
   validate_labels(spec.selector, "spec.selector", errors);
   if (spec.selector.empty()) errors.required("spec.selector");
   if (!spec.template_) {
     errors.required("spec.template");
     return;
   }
+  if (!spec.selector.empty() &&
+      !LabelSelector::of(spec.selector).matches(spec.template_->metadata.labels)) {
+    errors.invalid("spec.template.metadata.labels", go_value(spec.template_->metadata.labels),
+                   "`selector` does not match template `labels`");
+  }
   validate_pod_template(*spec.template_, "spec.template", errors);
-  validate_always_restarts(*spec.template_, errors);
+  validate_always_restarts(*spec.template_, "ReplicationController", errors);
 }
 
 }  // namespace
@@ -167,6 +210,7 @@ ResourceInfo deployments_resource() {
   info.prepare = prepare_deployment;
   info.prepare_status = prepare_status_only<Deployment>;
   info.validate = validate_deployment;
+  info.validate_status = validate_deployment_status;
   info.columns = {name_column(), column("Ready", "string", "Ready pods of those wanted."),
                   column("Up-to-date", "integer", "Pods of the newest template."),
                   column("Available", "integer", "Pods available to users."), age_column()};
@@ -184,6 +228,7 @@ ResourceInfo replica_sets_resource() {
   info.prepare = prepare_spec_and_status<ReplicaSet>;
   info.prepare_status = prepare_status_only<ReplicaSet>;
   info.validate = validate_replica_set;
+  info.validate_status = validate_replica_status<ReplicaSet>;
   info.selectable_fields = {"status.replicas"};
   info.field_value = [](const Object& object, std::string_view) {
     return std::to_string(static_cast<const ReplicaSet&>(object).status.replicas);
@@ -212,6 +257,11 @@ ResourceInfo replication_controllers_resource() {
   info.prepare = prepare_spec_and_status<ReplicationController>;
   info.prepare_status = prepare_status_only<ReplicationController>;
   info.validate = validate_replication_controller;
+  info.validate_status = validate_replica_status<ReplicationController>;
+  info.selectable_fields = {"status.replicas"};
+  info.field_value = [](const Object& object, std::string_view) {
+    return std::to_string(static_cast<const ReplicationController&>(object).status.replicas);
+  };
   info.columns = replica_columns();
   add_wide_columns(info);
   info.row = [](const Object& object, WallTime now) -> std::vector<Cell> {

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "api/kinds/apps/workload.h"
+#include "api/kinds/checks.h"
 #include "orch/api/appsv1.h"
 
 namespace orch::api {
@@ -30,19 +31,55 @@ void stateful_set_defaults(Object& object) {
   }
 }
 
+void validate_stateful_strategy(const appsv1::StatefulSetUpdateStrategy& strategy,
+                                FieldErrors& errors) {
+  const std::string path = "spec.updateStrategy";
+  if (strategy.type.empty()) {
+    errors.required(path);
+  } else if (strategy.type == "OnDelete") {
+    if (strategy.rollingUpdate) {
+      errors.invalid(path + ".rollingUpdate", go_value(strategy.rollingUpdate),
+                     "only allowed for updateStrategy 'RollingUpdate'");
+    }
+  } else if (strategy.type != "RollingUpdate") {
+    errors.invalid(path, go_value(appsv1::StatefulSetUpdateStrategy::type_info(), &strategy),
+                   "must be 'RollingUpdate' or 'OnDelete'");
+  } else if (strategy.rollingUpdate) {
+    validate_non_negative(strategy.rollingUpdate->partition.value_or(0),
+                          path + ".rollingUpdate.partition", errors);
+  }
+}
+
+void validate_stateful_set_status(const Object& object, const Object&, FieldErrors& errors) {
+  const auto& status = static_cast<const StatefulSet&>(object).status;
+  constexpr const char* kAll = "status.replicas";
+  validate_counts({{"replicas", status.replicas, 0, nullptr},
+                   {"readyReplicas", status.readyReplicas, status.replicas, kAll},
+                   {"currentReplicas", status.currentReplicas, status.replicas, kAll},
+                   {"updatedReplicas", status.updatedReplicas, status.replicas, kAll},
+                   {"availableReplicas", status.availableReplicas, status.replicas, kAll},
+                   {"observedGeneration", status.observedGeneration, 0, nullptr}},
+                  errors);
+}
+
 void validate_stateful_set(const Object& object, const Object* old_object, FieldErrors& errors) {
   const auto& spec = static_cast<const StatefulSet&>(object).spec;
-  if (spec.podManagementPolicy != "OrderedReady" && spec.podManagementPolicy != "Parallel") {
+  if (spec.podManagementPolicy.empty()) {
+    errors.required("spec.podManagementPolicy");
+  } else if (spec.podManagementPolicy != "OrderedReady" && spec.podManagementPolicy != "Parallel") {
     errors.invalid("spec.podManagementPolicy", quoted(spec.podManagementPolicy),
                    "must be 'OrderedReady' or 'Parallel'");
   }
-  if (spec.updateStrategy.type != "RollingUpdate" && spec.updateStrategy.type != "OnDelete") {
-    errors.invalid("spec.updateStrategy", quoted(spec.updateStrategy.type),
-                   "must be 'RollingUpdate' or 'OnDelete'");
+  validate_stateful_strategy(spec.updateStrategy, errors);
+  if (const auto& policy = spec.persistentVolumeClaimRetentionPolicy) {
+    const std::string path = "spec.persistentVolumeClaimRetentionPolicy";
+    check_one_of(policy->whenDeleted, path + ".whenDeleted", {"Retain", "Delete"}, errors);
+    check_one_of(policy->whenScaled, path + ".whenScaled", {"Retain", "Delete"}, errors);
   }
+  if (spec.ordinals) validate_non_negative(spec.ordinals->start, "spec.ordinals.start", errors);
   validate_non_negative(spec.replicas.value_or(0), "spec.replicas", errors);
   validate_non_negative(spec.minReadySeconds, "spec.minReadySeconds", errors);
-  validate_workload_selector(spec.selector, spec.template_, errors);
+  validate_workload_selector(spec.selector, spec.template_, "statefulset", errors);
   // Claims become volumes of the pods under their own names.
   auto pod = spec.template_;
   for (const auto& claim : spec.volumeClaimTemplates) {
@@ -51,7 +88,7 @@ void validate_stateful_set(const Object& object, const Object* old_object, Field
     volume.emptyDir.emplace();
   }
   validate_pod_template(pod, "spec.template", errors);
-  validate_always_restarts(pod, errors);
+  validate_always_restarts(pod, "StatefulSet", errors);
   if (old_object == nullptr) return;
   auto merged = static_cast<const StatefulSet&>(*old_object).spec;
   merged.replicas = spec.replicas;
@@ -60,12 +97,11 @@ void validate_stateful_set(const Object& object, const Object* old_object, Field
   merged.updateStrategy = spec.updateStrategy;
   merged.persistentVolumeClaimRetentionPolicy = spec.persistentVolumeClaimRetentionPolicy;
   merged.minReadySeconds = spec.minReadySeconds;
-  merged.revisionHistoryLimit = spec.revisionHistoryLimit;
   if (!equal(merged, spec)) {
     errors.forbidden("spec",
                      "updates to statefulset spec for fields other than 'replicas', 'ordinals', "
-                     "'template', 'updateStrategy', 'revisionHistoryLimit', "
-                     "'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden");
+                     "'template', 'updateStrategy', 'persistentVolumeClaimRetentionPolicy' and "
+                     "'minReadySeconds' are forbidden");
   }
 }
 
@@ -81,16 +117,50 @@ void daemon_set_defaults(Object& object) {
   if (!spec.revisionHistoryLimit) spec.revisionHistoryLimit = 10;
 }
 
+void validate_daemon_rolling(const Ptr<appsv1::RollingUpdateDaemonSet>& rolling,
+                             FieldErrors& errors) {
+  const std::string path = "spec.updateStrategy.rollingUpdate";
+  if (!rolling) return errors.required(path);
+  const auto unavailable = rolling->maxUnavailable.value_or(IntOrString(0));
+  const auto surge = rolling->maxSurge.value_or(IntOrString(0));
+  validate_int_or_percent(unavailable, path + ".maxUnavailable", errors);
+  validate_at_most_all(unavailable, path + ".maxUnavailable", errors);
+  validate_int_or_percent(surge, path + ".maxSurge", errors);
+  validate_at_most_all(surge, path + ".maxSurge", errors);
+  if (!is_zero(unavailable) && !is_zero(surge)) {
+    errors.invalid(path + ".maxSurge", go_value(surge),
+                   "may not be set when maxUnavailable is non-zero");
+  } else if (is_zero(unavailable) && is_zero(surge)) {
+    errors.required(path + ".maxUnavailable", "cannot be 0 when maxSurge is 0");
+  }
+}
+
+void validate_daemon_set_status(const Object& object, const Object&, FieldErrors& errors) {
+  const auto& status = static_cast<const DaemonSet&>(object).status;
+  validate_counts({{"currentNumberScheduled", status.currentNumberScheduled, 0, nullptr},
+                   {"numberMisscheduled", status.numberMisscheduled, 0, nullptr},
+                   {"desiredNumberScheduled", status.desiredNumberScheduled, 0, nullptr},
+                   {"numberReady", status.numberReady, 0, nullptr},
+                   {"observedGeneration", status.observedGeneration, 0, nullptr},
+                   {"updatedNumberScheduled", status.updatedNumberScheduled, 0, nullptr},
+                   {"numberAvailable", status.numberAvailable, 0, nullptr},
+                   {"numberUnavailable", status.numberUnavailable, 0, nullptr}},
+                  errors);
+}
+
 void validate_daemon_set(const Object& object, const Object* old_object, FieldErrors& errors) {
   const auto& spec = static_cast<const DaemonSet&>(object).spec;
-  validate_workload_selector(spec.selector, spec.template_, errors);
+  validate_workload_selector(spec.selector, spec.template_, "daemonset", errors);
   validate_pod_template(spec.template_, "spec.template", errors);
-  validate_always_restarts(spec.template_, errors);
+  validate_always_restarts(spec.template_, "DaemonSet", errors);
   validate_non_negative(spec.minReadySeconds, "spec.minReadySeconds", errors);
   if (spec.updateStrategy.type != "RollingUpdate" && spec.updateStrategy.type != "OnDelete") {
     errors.not_supported("spec.updateStrategy.type", spec.updateStrategy.type,
                          {"RollingUpdate", "OnDelete"});
+  } else if (spec.updateStrategy.type == "RollingUpdate") {
+    validate_daemon_rolling(spec.updateStrategy.rollingUpdate, errors);
   }
+  validate_non_negative(spec.revisionHistoryLimit.value_or(0), "spec.revisionHistoryLimit", errors);
   if (old_object != nullptr) {
     validate_immutable_selector(spec.selector,
                                 static_cast<const DaemonSet&>(*old_object).spec.selector, errors);
@@ -123,6 +193,7 @@ ResourceInfo stateful_sets_resource() {
   info.prepare = prepare_spec_and_status<StatefulSet>;
   info.prepare_status = prepare_status_only<StatefulSet>;
   info.validate = validate_stateful_set;
+  info.validate_status = validate_stateful_set_status;
   info.columns = {name_column(), column("Ready", "string", "Ready pods of those wanted."),
                   age_column(), column("Containers", "string", "Names of its containers.", 1),
                   column("Images", "string", "Images of its containers.", 1)};
@@ -145,6 +216,7 @@ ResourceInfo daemon_sets_resource() {
   info.prepare = prepare_spec_and_status<DaemonSet>;
   info.prepare_status = prepare_status_only<DaemonSet>;
   info.validate = validate_daemon_set;
+  info.validate_status = validate_daemon_set_status;
   info.columns = {name_column(),
                   column("Desired", "integer", "Nodes that should run it."),
                   column("Current", "integer", "Nodes that run it."),

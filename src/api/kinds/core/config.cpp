@@ -3,8 +3,9 @@
 
 #include <algorithm>
 
-#include "api/kinds/common.h"
+#include "api/kinds/checks.h"
 #include "orch/api/codec.h"
+#include "orch/api/json_value.h"
 #include "orch/base/strings.h"
 
 namespace orch::api {
@@ -15,23 +16,6 @@ using corev1::Secret;
 using corev1::ServiceAccount;
 
 constexpr size_t kDataBytesMax = 1024 * 1024;
-
-// Keys of ConfigMaps and Secrets: file names without tricks.
-std::string check_config_key(std::string_view key) {
-  if (key.size() > 253) return "must be no more than 253 characters";
-  const bool legal = !key.empty() && std::all_of(key.begin(), key.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '_' || c == '.';
-  });
-  if (!legal) {
-    return "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. "
-           "'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is "
-           "'[-._a-zA-Z0-9]+')";
-  }
-  if (key == "." || key == "..") return fmt::format("must not be '{}'", key);
-  if (key.starts_with("..")) return "must not start with '..'";
-  return "";
-}
 
 size_t validate_keys(const std::map<std::string, std::string>& data, std::string_view field,
                      FieldErrors& errors) {
@@ -83,6 +67,15 @@ void require_keys(const Secret& secret, const std::vector<std::string>& keys, Fi
   }
 }
 
+// What is wrong is said, the secret is not.
+void require_json(const Secret& secret, const std::string& key, FieldErrors& errors) {
+  const auto it = secret.data.find(key);
+  if (it == secret.data.end()) return errors.required(keyed("data", key));
+  if (const auto parsed = JsonValue::parse(it->second); !parsed) {
+    errors.invalid(keyed("data", key), "\"<secret contents redacted>\"", parsed.error());
+  }
+}
+
 void validate_secret(const Object& object, const Object* old_object, FieldErrors& errors) {
   const auto& now = static_cast<const Secret&>(object);
   if (validate_keys(now.data, "data", errors) > kDataBytesMax) {
@@ -90,9 +83,14 @@ void validate_secret(const Object& object, const Object* old_object, FieldErrors
   }
   if (now.type_ == "kubernetes.io/tls") require_keys(now, {"tls.crt", "tls.key"}, errors);
   if (now.type_ == "kubernetes.io/ssh-auth") require_keys(now, {"ssh-privatekey"}, errors);
-  if (now.type_ == "kubernetes.io/dockercfg") require_keys(now, {".dockercfg"}, errors);
-  if (now.type_ == "kubernetes.io/dockerconfigjson")
-    require_keys(now, {".dockerconfigjson"}, errors);
+  if (now.type_ == "kubernetes.io/basic-auth" && now.data.count("username") == 0 &&
+      now.data.count("password") == 0) {
+    require_keys(now, {"username", "password"}, errors);
+  }
+  if (now.type_ == "kubernetes.io/dockercfg") require_json(now, ".dockercfg", errors);
+  if (now.type_ == "kubernetes.io/dockerconfigjson") {
+    require_json(now, ".dockerconfigjson", errors);
+  }
   if (now.type_ == "kubernetes.io/service-account-token" &&
       now.metadata.annotations.count("kubernetes.io/service-account.name") == 0) {
     errors.required("metadata.annotations[kubernetes.io/service-account.name]");

@@ -159,10 +159,6 @@ void validate_pod_spec(const PodSpec& spec, const std::string& path, FieldErrors
     errors.invalid(path + ".activeDeadlineSeconds", std::to_string(*deadline),
                    "must be between 1 and 2147483647, inclusive");
   }
-  if (spec.terminationGracePeriodSeconds) {
-    validate_non_negative(*spec.terminationGracePeriodSeconds,
-                          path + ".terminationGracePeriodSeconds", errors);
-  }
   validate_hosts(spec, path, errors);
   validate_tolerations(spec.tolerations, path + ".tolerations", errors);
   if (spec.preemptionPolicy) {

@@ -1,21 +1,19 @@
 // core/v1 Service. Addresses and node ports are given out by the API server's allocator.
-#include <arpa/inet.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 
-#include "api/kinds/common.h"
+#include "api/kinds/core/service.h"
 
 namespace orch::api {
 namespace {
 
 using corev1::Service;
 
-bool is_ip(const std::string& text) {
-  in_addr v4{};
-  in6_addr v6{};
-  return inet_pton(AF_INET, text.c_str(), &v4) == 1 || inet_pton(AF_INET6, text.c_str(), &v6) == 1;
+// Reached from outside the cluster's network.
+bool is_external(const corev1::ServiceSpec& spec) {
+  return spec.type == "NodePort" || spec.type == "LoadBalancer" ||
+         (spec.type == "ClusterIP" && !spec.externalIPs.empty());
 }
 
 void defaults(Object& object) {
@@ -33,8 +31,8 @@ void defaults(Object& object) {
                                                  : port.targetPort.int_value == 0;
     if (unset) port.targetPort = IntOrString(port.port);
   }
-  const bool external = spec.type == "NodePort" || spec.type == "LoadBalancer";
-  if (external && spec.externalTrafficPolicy.empty()) spec.externalTrafficPolicy = "Cluster";
+  if (is_external(spec) && spec.externalTrafficPolicy.empty())
+    spec.externalTrafficPolicy = "Cluster";
   if (spec.type != "ExternalName") {
     if (!spec.internalTrafficPolicy) spec.internalTrafficPolicy = "Cluster";
     if (!spec.ipFamilyPolicy) spec.ipFamilyPolicy = "SingleStack";
@@ -42,6 +40,34 @@ void defaults(Object& object) {
   }
   if (spec.type == "LoadBalancer" && !spec.allocateLoadBalancerNodePorts) {
     spec.allocateLoadBalancerNodePorts = true;
+  }
+}
+
+// Fields that the new type has no use for and that the client did not touch go.
+void drop_leftovers(corev1::ServiceSpec& now, const corev1::ServiceSpec& old) {
+  if (!is_external(now) && now.externalTrafficPolicy == old.externalTrafficPolicy) {
+    now.externalTrafficPolicy.clear();
+  }
+  const auto checked = [](const corev1::ServiceSpec& spec) {
+    return spec.type == "LoadBalancer" && spec.externalTrafficPolicy == "Local";
+  };
+  if (checked(old) && !checked(now) && now.healthCheckNodePort == old.healthCheckNodePort) {
+    now.healthCheckNodePort = 0;
+  }
+  if (old.type == "LoadBalancer" && now.type != "LoadBalancer") {
+    if (now.allocateLoadBalancerNodePorts == old.allocateLoadBalancerNodePorts) {
+      now.allocateLoadBalancerNodePorts.reset();
+    }
+    if (now.loadBalancerClass == old.loadBalancerClass) now.loadBalancerClass.reset();
+  }
+  if (old.type != "ExternalName" && now.type == "ExternalName") {
+    if (now.clusterIP == old.clusterIP) {
+      now.clusterIP.clear();
+      now.clusterIPs.clear();
+    }
+    if (now.ipFamilies == old.ipFamilies) now.ipFamilies.clear();
+    if (now.ipFamilyPolicy == old.ipFamilyPolicy) now.ipFamilyPolicy.reset();
+    if (now.internalTrafficPolicy == old.internalTrafficPolicy) now.internalTrafficPolicy.reset();
   }
 }
 
@@ -75,109 +101,10 @@ void prepare(Object& object, const Object* old_object, const StrategyContext&) {
                                     [&](const auto& p) { return p.nodePort == port.nodePort; });
       if (kept) port.nodePort = 0;  // left over from what it was
     }
-    now.spec.externalTrafficPolicy.clear();
     now.spec.healthCheckNodePort = 0;
     now.spec.allocateLoadBalancerNodePorts.reset();
   }
-}
-
-void validate_ports(const Service& service, FieldErrors& errors) {
-  const auto& spec = service.spec;
-  const bool headless = spec.clusterIP == "None";
-  if (spec.ports.empty() && !headless && spec.type != "ExternalName") {
-    errors.required("spec.ports");
-  }
-  std::set<std::string> names, numbers;
-  for (size_t i = 0; i < spec.ports.size(); ++i) {
-    const auto& port = spec.ports[i];
-    const std::string at = indexed("spec.ports", i);
-    if (port.name.empty()) {
-      if (spec.ports.size() > 1) errors.required(at + ".name");
-    } else if (auto why = check_dns1123_label(port.name); !why.empty()) {
-      errors.invalid(at + ".name", quoted(port.name), why);
-    } else if (!names.insert(port.name).second) {
-      errors.duplicate(at + ".name", quoted(port.name));
-    }
-    if (port.port < 1 || port.port > 65535) {
-      errors.invalid(at + ".port", std::to_string(port.port),
-                     "must be between 1 and 65535, inclusive");
-    }
-    if (!port.targetPort.is_string &&
-        (port.targetPort.int_value < 1 || port.targetPort.int_value > 65535)) {
-      errors.invalid(at + ".targetPort", std::to_string(port.targetPort.int_value),
-                     "must be between 1 and 65535, inclusive");
-    }
-    if (port.protocol != "TCP" && port.protocol != "UDP" && port.protocol != "SCTP") {
-      errors.not_supported(at + ".protocol", port.protocol, {"SCTP", "TCP", "UDP"});
-    }
-    const std::string key = fmt::format("{}/{}", port.protocol, port.port);
-    if (!numbers.insert(key).second) errors.duplicate(at, quoted(key));
-    if (port.nodePort != 0 && spec.type == "ClusterIP") {
-      errors.forbidden(at + ".nodePort", "may not be used when `type` is 'ClusterIP'");
-    }
-  }
-}
-
-void validate_addresses(const Service& service, FieldErrors& errors) {
-  const auto& spec = service.spec;
-  const bool headless = spec.clusterIP == "None";
-  if (!spec.clusterIP.empty() && !headless && !is_ip(spec.clusterIP)) {
-    errors.invalid(indexed("spec.clusterIPs", 0), quoted(spec.clusterIP),
-                   "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
-  }
-  if (headless && (spec.type == "LoadBalancer" || spec.type == "NodePort")) {
-    errors.invalid("spec.clusterIPs[0]", quoted(spec.clusterIP),
-                   fmt::format("may not be set to 'None' for {} services", spec.type));
-  }
-  if (spec.type == "ExternalName") {
-    if (!spec.clusterIP.empty()) {
-      errors.forbidden("spec.clusterIP", "may not be set when `type` is 'ExternalName'");
-    }
-    if (spec.externalName.empty()) {
-      errors.required("spec.externalName");
-    } else if (auto why = check_dns1123_subdomain(spec.externalName); !why.empty()) {
-      errors.invalid("spec.externalName", quoted(spec.externalName), why);
-    }
-  }
-  for (size_t i = 0; i < spec.externalIPs.size(); ++i) {
-    if (!is_ip(spec.externalIPs[i])) {
-      errors.invalid(indexed("spec.externalIPs", i), quoted(spec.externalIPs[i]),
-                     "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
-    }
-  }
-}
-
-void validate(const Object& object, const Object* old_object, FieldErrors& errors) {
-  const auto& now = static_cast<const Service&>(object);
-  const auto& spec = now.spec;
-  const std::vector<std::string> types = {"ClusterIP", "ExternalName", "LoadBalancer", "NodePort"};
-  if (std::find(types.begin(), types.end(), spec.type) == types.end()) {
-    errors.not_supported("spec.type", spec.type, types);
-  }
-  if (spec.sessionAffinity != "None" && spec.sessionAffinity != "ClientIP") {
-    errors.not_supported("spec.sessionAffinity", spec.sessionAffinity, {"ClientIP", "None"});
-  }
-  if (spec.sessionAffinityConfig && spec.sessionAffinityConfig->clientIP) {
-    const int32_t seconds = spec.sessionAffinityConfig->clientIP->timeoutSeconds.value_or(0);
-    if (seconds <= 0 || seconds > 86400) {
-      errors.invalid("spec.sessionAffinityConfig.clientIP.timeoutSeconds", std::to_string(seconds),
-                     "must be greater than 0 and less than 86400");
-    }
-  }
-  validate_labels(spec.selector, "spec.selector", errors);
-  validate_ports(now, errors);
-  validate_addresses(now, errors);
-  if (!spec.externalTrafficPolicy.empty() && spec.externalTrafficPolicy != "Cluster" &&
-      spec.externalTrafficPolicy != "Local") {
-    errors.not_supported("spec.externalTrafficPolicy", spec.externalTrafficPolicy,
-                         {"Cluster", "Local"});
-  }
-  if (old_object == nullptr) return;
-  const auto& old = static_cast<const Service&>(*old_object);
-  const bool both = spec.type != "ExternalName" && old.spec.type != "ExternalName";
-  if (both && !old.spec.clusterIP.empty() && spec.clusterIP != old.spec.clusterIP) {
-    errors.invalid("spec.clusterIPs[0]", quoted(spec.clusterIP), "may not change once set");
-  }
+  drop_leftovers(now.spec, old.spec);
 }
 
 std::string external_ips(const Service& service) {
@@ -226,7 +153,8 @@ ResourceInfo services_resource() {
   info.set_defaults = defaults;
   info.prepare = prepare;
   info.prepare_status = prepare_status_only<Service>;
-  info.validate = validate;
+  info.validate = validate_service;
+  info.validate_status = validate_service_status;
   info.selectable_fields = {"spec.clusterIP", "spec.type"};
   info.field_value = field_value;
   info.columns = {name_column(),
