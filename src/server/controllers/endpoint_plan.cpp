@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "orch/base/strings.h"
 #include "server/controllers/endpoint_slices.h"
@@ -90,6 +91,104 @@ EndpointSlice empty_slice(const Service& service, const PortKey& key, size_t ind
   return slice;
 }
 
+bool same_ports(const std::vector<EndpointPort>& a, const std::vector<EndpointPort>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const EndpointPort& x, const EndpointPort& y) { return equal(x, y); });
+}
+
+// Endpoints stay in the slice they are in, new ones fill what has room: a pod that comes or goes
+// changes one slice.
+class Packer {
+ public:
+  Packer(const Service& service, const PortKey& key, const std::vector<SlicePtr>& existing)
+      : service_(service), key_(key) {
+    const auto ports = slice_ports(service, key);
+    for (const auto& slice : existing) {
+      if (slice->addressType != "IPv4" || !same_ports(slice->ports, ports)) continue;
+      const size_t index = open(slice->metadata.name);
+      for (const auto& endpoint : slice->endpoints) {
+        if (!endpoint.addresses.empty()) homes_[identity(endpoint)] = index;
+      }
+    }
+  }
+
+  void add(Endpoint endpoint) {
+    auto home = homes_.find(identity(endpoint));
+    if (home != homes_.end() && slices_[home->second].endpoints.size() < kEndpointsPerSlice) {
+      slices_[home->second].endpoints.push_back(std::move(endpoint));
+    } else {
+      new_.push_back(std::move(endpoint));
+    }
+  }
+
+  // Appends the slices that hold something; one empty slice if there is nothing to hold.
+  void finish(std::vector<EndpointSlice>& out) {
+    for (auto& endpoint : new_) fullest().endpoints.push_back(std::move(endpoint));
+    for (auto& slice : slices_) {
+      if (slice.endpoints.empty()) continue;
+      sort_by_address(slice.endpoints);
+      out.push_back(std::move(slice));
+      used_ = true;
+    }
+    if (used_) return;
+    if (slices_.empty()) open_next();
+    out.push_back(std::move(slices_.front()));
+  }
+
+  static void sort_by_address(std::vector<Endpoint>& endpoints) {
+    std::sort(endpoints.begin(), endpoints.end(), [](const Endpoint& a, const Endpoint& b) {
+      return std::tie(a.addresses, a.targetRef->name) < std::tie(b.addresses, b.targetRef->name);
+    });
+  }
+
+ private:
+  static std::string identity(const Endpoint& endpoint) {
+    return endpoint.addresses.front() + "/" + (endpoint.targetRef ? endpoint.targetRef->uid : "");
+  }
+
+  size_t open(const std::string& name) {
+    slices_.push_back(empty_slice(service_, key_, 0));
+    slices_.back().metadata.name = name;
+    names_.insert(name);
+    return slices_.size() - 1;
+  }
+  // Under the first name that is free: names are the same whoever makes them.
+  size_t open_next() {
+    std::string name;
+    do {
+      name = empty_slice(service_, key_, next_++).metadata.name;
+    } while (names_.count(name) > 0);
+    return open(name);
+  }
+
+  // Of those with room.
+  EndpointSlice& fullest() {
+    const auto has_room = [](const EndpointSlice& slice) {
+      return slice.endpoints.size() < kEndpointsPerSlice;
+    };
+    if (filling_ < slices_.size() && has_room(slices_[filling_])) return slices_[filling_];
+    filling_ = slices_.size();
+    for (size_t i = 0; i < slices_.size(); ++i) {
+      if (!has_room(slices_[i])) continue;
+      if (filling_ == slices_.size() ||
+          slices_[i].endpoints.size() > slices_[filling_].endpoints.size()) {
+        filling_ = i;
+      }
+    }
+    if (filling_ == slices_.size()) open_next();
+    return slices_[filling_];
+  }
+
+  const Service& service_;
+  const PortKey& key_;
+  std::vector<EndpointSlice> slices_;
+  std::map<std::string, size_t> homes_;  // which slice an endpoint is in
+  std::set<std::string> names_;
+  std::vector<Endpoint> new_;
+  size_t next_ = 0, filling_ = SIZE_MAX;
+  bool used_ = false;
+};
+
 }  // namespace
 
 std::optional<int32_t> find_port(const Pod& pod, const corev1::ServicePort& port) {
@@ -116,7 +215,8 @@ bool should_be_listed(const Pod& pod, bool include_terminating) {
 
 std::vector<EndpointSlice> plan_slices(
     const Service& service, const std::vector<PodPtr>& pods,
-    const std::function<std::string(const std::string& node)>& node_zone) {
+    const std::function<std::string(const std::string& node)>& node_zone,
+    const std::vector<SlicePtr>& existing) {
   std::map<PortKey, std::vector<Endpoint>> by_ports;
   for (const auto& pod : pods) {
     if (!should_be_listed(*pod, /*include_terminating=*/true)) continue;
@@ -129,17 +229,10 @@ std::vector<EndpointSlice> plan_slices(
   if (by_ports.empty()) by_ports[{}];  // a Service without pods still has one, empty slice
   std::vector<EndpointSlice> slices;
   for (auto& [key, endpoints] : by_ports) {
-    std::sort(endpoints.begin(), endpoints.end(), [](const Endpoint& a, const Endpoint& b) {
-      return std::tie(a.addresses, a.targetRef->name) < std::tie(b.addresses, b.targetRef->name);
-    });
-    for (size_t begin = 0, index = 0; index == 0 || begin < endpoints.size();
-         begin += kEndpointsPerSlice, ++index) {
-      auto slice = empty_slice(service, key, index);
-      const size_t end = std::min(endpoints.size(), begin + kEndpointsPerSlice);
-      slice.endpoints.assign(endpoints.begin() + static_cast<ptrdiff_t>(begin),
-                             endpoints.begin() + static_cast<ptrdiff_t>(end));
-      slices.push_back(std::move(slice));
-    }
+    Packer::sort_by_address(endpoints);
+    Packer packer(service, key, existing);
+    for (auto& endpoint : endpoints) packer.add(std::move(endpoint));
+    packer.finish(slices);
   }
   return slices;
 }

@@ -65,10 +65,11 @@ class EndpointSliceReconciler final : public client::Reconciler {
       auto it = node->metadata.labels.find(kZone);
       return it == node->metadata.labels.end() ? "" : it->second;
     };
-    auto wanted = plan_slices(*service, selected_pods(*service, pods_), zone);
+    auto existing = slices_.by_index("owner", service->metadata.uid);
+    std::erase_if(existing, [](const SlicePtr& s) { return !is_managed(*s, kSliceController); });
+    auto wanted = plan_slices(*service, selected_pods(*service, pods_), zone, existing);
     report(*service, add_topology_hints(*service, zone_cpu_shares(nodes_.list()), wanted));
-    ORCH_CHECK(write_slices(context_, slices_.by_index("owner", service->metadata.uid),
-                            kSliceController, wanted));
+    ORCH_CHECK(write_slices(context_, existing, kSliceController, wanted));
     return client::done();
   }
 

@@ -20,12 +20,16 @@ inline constexpr const char* kSliceController = "endpointslice-controller.k8s.io
 inline constexpr const char* kMirrorController = "endpointslicemirroring-controller.k8s.io";
 inline constexpr const char* kOverCapacity = "endpoints.kubernetes.io/over-capacity";
 
-// The slices a Service should have, in order; named deterministically, so that a cache that lags
-// leads to AlreadyExists and not to a second slice. Pods are those the selector matches.
-// `node_zone` gives a node's zone label, "" = none.
+using SlicePtr = std::shared_ptr<const api::discoveryv1::EndpointSlice>;
+
+// The slices a Service should have; named deterministically, so that a cache that lags leads to
+// AlreadyExists and not to a second slice. Pods are those the selector matches. `node_zone` gives a
+// node's zone label, "" = none. Endpoints stay in the slice of `existing` (the controller's own)
+// that they are in.
 std::vector<api::discoveryv1::EndpointSlice> plan_slices(
     const api::corev1::Service& service, const std::vector<PodPtr>& pods,
-    const std::function<std::string(const std::string& node)>& node_zone);
+    const std::function<std::string(const std::string& node)>& node_zone,
+    const std::vector<SlicePtr>& existing = {});
 
 // The Endpoints object of the same; at most 1,000 addresses, as upstream.
 api::corev1::Endpoints plan_endpoints(const api::corev1::Service& service,

@@ -2,20 +2,18 @@
 
 #include <map>
 
-#include "server/controllers/endpoint_slices.h"
-
 namespace orch::server {
 
 using namespace api;
 using discoveryv1::EndpointSlice;
 using Outcome = Result<Unit, client::ReconcileError>;
 
-namespace {
-
 bool is_managed(const EndpointSlice& slice, const std::string& manager) {
   auto it = slice.metadata.labels.find(kManagedBy);
   return it != slice.metadata.labels.end() && it->second == manager;
 }
+
+namespace {
 
 // The existing slice as it should be: foreign annotations stay.
 EndpointSlice merged(const EndpointSlice& existing, const EndpointSlice& wanted) {

@@ -8,14 +8,14 @@
 
 #include "orch/api/discoveryv1.h"
 #include "orch/client/reconciler.h"
+#include "server/controllers/endpoint_slices.h"
 
 namespace orch::server {
-
-using SlicePtr = std::shared_ptr<const api::discoveryv1::EndpointSlice>;
 
 // `existing` of other managers (label endpointslice.kubernetes.io/managed-by) are theirs. Slices
 // are told apart by their names; of their metadata labels, owners and, where `wanted` has some,
 // annotations count.
+bool is_managed(const api::discoveryv1::EndpointSlice& slice, const std::string& manager);
 Result<Unit, client::ReconcileError> write_slices(
     const client::ControllerContext& context, const std::vector<SlicePtr>& existing,
     const std::string& manager, const std::vector<api::discoveryv1::EndpointSlice>& wanted);

@@ -45,16 +45,68 @@ Pod pod(const std::string& name, const std::string& ip, bool ready = true, int32
   return out;
 }
 
-auto slices_of(const Service& service, const std::vector<Pod>& pods) {
+auto slices_of(const Service& service, const std::vector<Pod>& pods,
+               const std::vector<SlicePtr>& existing = {}) {
   std::vector<PodPtr> pointers;
   for (const auto& p : pods) pointers.push_back(std::make_shared<const Pod>(p));
-  return plan_slices(service, pointers,
-                     [](const std::string& node) { return node == "n1" ? "zone-a" : ""; });
+  return plan_slices(
+      service, pointers, [](const std::string& node) { return node == "n1" ? "zone-a" : ""; },
+      existing);
 }
 auto endpoints_of(const Service& service, const std::vector<Pod>& pods) {
   std::vector<PodPtr> pointers;
   for (const auto& p : pods) pointers.push_back(std::make_shared<const Pod>(p));
   return plan_endpoints(service, pointers);
+}
+
+TEST_CASE("endpoint slices: a pod that comes or goes changes one slice") {
+  std::vector<Pod> pods;
+  for (int i = 0; i < 250; ++i) {
+    pods.push_back(pod("p" + std::to_string(i), "10.42.1." + std::to_string(i)));
+  }
+  std::vector<SlicePtr> held;
+  const auto changed = [&] {
+    int count = 0;
+    std::vector<SlicePtr> now;
+    size_t endpoints = 0;
+    for (auto& slice : slices_of(service(), pods, held)) {
+      CHECK(slice.endpoints.size() <= kEndpointsPerSlice);
+      endpoints += slice.endpoints.size();
+      bool same = false;
+      for (const auto& before : held) same = same || api::equal(*before, slice);
+      count += same ? 0 : 1;
+      now.push_back(std::make_shared<const api::discoveryv1::EndpointSlice>(std::move(slice)));
+    }
+    CHECK(endpoints == pods.size());
+    for (const auto& before : held) {
+      count += std::none_of(now.begin(), now.end(), [&](const auto& slice) {
+        return slice->metadata.name == before->metadata.name;
+      });
+    }
+    held = std::move(now);
+    return count;
+  };
+  CHECK(changed() == 3);
+  CHECK(changed() == 0);
+  pods.push_back(pod("first", "10.42.0.1"));  // would be the first by its address
+  CHECK(changed() == 1);
+  CHECK(held.size() == 3);
+  pods.erase(pods.begin());
+  CHECK(changed() == 1);
+  pods.erase(pods.begin(), pods.begin() + 200);
+  CHECK(changed() == 3);
+  CHECK(held.size() == 2);  // what is left stays where it is
+  pods.clear();
+  changed();
+  CHECK(held.size() == 1);  // without ports and endpoints
+  // Names that are free are taken again, never those that are not.
+  for (int i = 0; i < 350; ++i) {
+    pods.push_back(pod("q" + std::to_string(i), "10.42.2." + std::to_string(i)));
+  }
+  CHECK(changed() >= 4);
+  std::set<std::string> names;
+  for (const auto& slice : held) names.insert(slice->metadata.name);
+  CHECK(names.size() == 4);
 }
 
 TEST_CASE("endpoint slices: PreferClose says which zone is near") {
