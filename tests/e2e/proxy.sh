@@ -94,7 +94,8 @@ check_out "are not proxied to" 'no endpoints available for service \\"evil\\"' \
 same "their code" 503 "$(cat "$work/code")"
 
 say "kubectl proxy"
-k proxy --port=18901 >"$work/proxy.log" 2>&1 &
+nsenter --net="/var/run/netns/$server_ns" "$kubectl" --kubeconfig "$kubeconfig" proxy --port=18901 \
+  >"$work/proxy.log" 2>&1 &
 children+=($!)
 wait_for 10 "kubectl proxy" grep -q 'Starting to serve' "$work/proxy.log"
 same "through kubectl proxy" web-n2 \

@@ -104,7 +104,7 @@ copies_of() {
 port=18080
 forward_of() {
   port=$((port + 1))
-  in_ns "$server_ns" "$@" port-forward pod/web "$port:8080" >"$work/forward" 2>&1 &
+  nsenter --net="/var/run/netns/$server_ns" "$@" port-forward pod/web "$port:8080" >"$work/forward" 2>&1 &
   local forward=$! i
   children+=($forward)
   wait_for 10 "port-forward" grep -q "Forwarding from 127.0.0.1:$port -> 8080" "$work/forward"
