@@ -1,5 +1,6 @@
 // policy/v1 PodDisruptionBudget and scheduling.k8s.io/v1 PriorityClass.
 #include "api/kinds/apps/workload.h"
+#include "api/kinds/checks.h"
 #include "orch/api/policyv1.h"
 #include "orch/api/schedulingv1.h"
 
@@ -14,13 +15,30 @@ constexpr int32_t kUserPriorityMax = 1'000'000'000;
 void validate_budget(const Object& object, const Object*, FieldErrors& errors) {
   const auto& spec = static_cast<const PodDisruptionBudget&>(object).spec;
   if (spec.minAvailable && spec.maxUnavailable) {
-    errors.invalid("spec", "{}", "minAvailable and maxUnavailable cannot be both set");
+    errors.invalid("spec", go_value(policyv1::PodDisruptionBudgetSpec::type_info(), &spec),
+                   "minAvailable and maxUnavailable cannot be both set");
   }
-  if (spec.minAvailable) validate_int_or_percent(*spec.minAvailable, "spec.minAvailable", errors);
-  if (spec.maxUnavailable) {
-    validate_int_or_percent(*spec.maxUnavailable, "spec.maxUnavailable", errors);
-  }
+  const auto part = [&](const std::optional<IntOrString>& value, const char* path) {
+    if (!value) return;
+    validate_int_or_percent(*value, path, errors);
+    validate_at_most_all(*value, path, errors);
+  };
+  part(spec.minAvailable, "spec.minAvailable");
+  part(spec.maxUnavailable, "spec.maxUnavailable");
   if (spec.selector) validate_label_selector(*spec.selector, "spec.selector", errors);
+  if (spec.unhealthyPodEvictionPolicy) {
+    check_one_of(*spec.unhealthyPodEvictionPolicy, "spec.unhealthyPodEvictionPolicy",
+                 {"AlwaysAllow", "IfHealthyBudget"}, errors);
+  }
+}
+
+void validate_budget_status(const Object& object, const Object&, FieldErrors& errors) {
+  const auto& status = static_cast<const PodDisruptionBudget&>(object).status;
+  validate_counts({{"disruptionsAllowed", status.disruptionsAllowed, 0, nullptr},
+                   {"currentHealthy", status.currentHealthy, 0, nullptr},
+                   {"desiredHealthy", status.desiredHealthy, 0, nullptr},
+                   {"expectedPods", status.expectedPods, 0, nullptr}},
+                  errors);
 }
 
 std::vector<Cell> budget_row(const Object& object, WallTime now) {
@@ -42,8 +60,15 @@ void validate_priority_class(const Object& object, const Object* old_object, Fie
   if (!system && now.value > kUserPriorityMax) {
     errors.forbidden("value", "maximum allowed value of a user defined priority is 1000000000");
   }
+  if (now.preemptionPolicy) {
+    check_one_of(*now.preemptionPolicy, "preemptionPolicy", {"PreemptLowerPriority", "Never"},
+                 errors);
+  }
   if (old_object == nullptr) return;
-  if (now.value != static_cast<const PriorityClass&>(*old_object).value) {
+  const auto& old = static_cast<const PriorityClass&>(*old_object);
+  check_unchanged(now.preemptionPolicy == old.preemptionPolicy, "preemptionPolicy",
+                  go_value(now.preemptionPolicy), errors);
+  if (now.value != old.value) {
     errors.forbidden("value", "may not be changed in an update.");
   }
 }
@@ -58,6 +83,7 @@ ResourceInfo pod_disruption_budgets_resource() {
   info.prepare = prepare_spec_and_status<PodDisruptionBudget>;
   info.prepare_status = prepare_status_only<PodDisruptionBudget>;
   info.validate = validate_budget;
+  info.validate_status = validate_budget_status;
   info.columns = {name_column(), column("Min Available", "string", "Pods that must stay."),
                   column("Max Unavailable", "string", "Pods that may go."),
                   column("Allowed Disruptions", "integer", "Pods that may be evicted now."),
@@ -80,8 +106,8 @@ ResourceInfo priority_classes_resource() {
                   column("PreemptionPolicy", "string", "Whether its pods push others out.")};
   info.row = [](const Object& object, WallTime now) -> std::vector<Cell> {
     const auto& c = static_cast<const PriorityClass&>(object);
-    return {name_cell(object), number(c.value), text(c.globalDefault ? "true" : "false"),
-            age_cell(object, now), text(c.preemptionPolicy.value_or(""))};
+    return {name_cell(object), number(c.value), boolean(c.globalDefault), age_cell(object, now),
+            text(c.preemptionPolicy.value_or(""))};
   };
   return info;
 }
