@@ -28,6 +28,9 @@ bool answer_health(ApiServer& server, const Call& call, net::HttpResponse& respo
 // /openapi/...; false = not such a path.
 bool answer_openapi(ApiServer& server, const Call& call, net::HttpResponse& response);
 
+// "\"...\"": the value of an ETag header.
 std::string etag_of(std::string_view body);
+// Whether If-None-Match names this ETag: in a list, weakly, or by "*".
+bool not_modified(const Call& call, std::string_view etag);
 
 }  // namespace orch::server

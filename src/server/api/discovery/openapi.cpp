@@ -31,7 +31,7 @@ void answer_document(const Call& call, const api::OpenApiDocument& document,
   const std::string etag = "\"" + document.hash + "\"";
   response.set("ETag", etag);
   response.set("Vary", "Accept-Encoding, Accept");
-  if (call.if_none_match == etag) {
+  if (not_modified(call, etag)) {
     response.status = 304;
     return;
   }

@@ -41,7 +41,7 @@ bool answer_aggregated(const Call& call, bool core, net::HttpResponse& response)
     response.set("ETag", etag);
     response.set("Vary", "Accept");
     response.set("Cache-Control", "public");
-    if (call.if_none_match == etag) {
+    if (not_modified(call, etag)) {
       response.status = 304;
       return true;
     }
@@ -139,6 +139,15 @@ bool answer_added(ApiServer& server, Call& call, net::HttpResponse& response) {
 }  // namespace
 
 std::string etag_of(std::string_view body) { return "\"" + net::sha256_hex(body) + "\""; }
+
+bool not_modified(const Call& call, std::string_view etag) {
+  for (const std::string& listed : split(call.if_none_match, ',')) {
+    std::string_view tag = trim(listed);
+    if (tag.starts_with("W/")) tag.remove_prefix(2);
+    if (tag == etag || tag == "*") return true;
+  }
+  return false;
+}
 
 void answer_page_not_found(net::HttpResponse& response) {
   response.status = 404;
