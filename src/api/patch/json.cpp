@@ -63,6 +63,9 @@ class Parser {
 
   bool value(Value& out, int depth) {
     if (at_ >= text_.size()) return unexpected("");
+    if (++values_ > kValuesMax) {
+      return fail(fmt::format("document has more than {} values", kValuesMax));
+    }
     size_t begin = at_;
     bool ok = false;
     switch (text_[at_]) {
@@ -276,6 +279,7 @@ class Parser {
   std::vector<std::string>* findings_;
   std::string path_;  // of the value being read; kept only for findings
   size_t at_ = 0;
+  size_t values_ = 0;
   std::string error_;
 };
 

@@ -16,6 +16,8 @@ namespace orch::api::doc {
 
 // Deeper documents are refused, before any recursion could meet them.
 inline constexpr int kDepthMax = 1000;
+// So are those of more values: a value takes up to 100 bytes, and stands for two in its text.
+inline constexpr size_t kValuesMax = 250'000;
 
 // Owner of strings that stand nowhere in a source text. Addresses are stable.
 class Arena {

@@ -43,7 +43,7 @@ ApiResult<std::string> track_update(std::string_view before, std::string_view af
   auto old_root = doc::parse(create ? std::string_view("{}") : before, arena);
   auto new_root = doc::parse(after, arena);
   if (!old_root) return Err(internal_error(old_root.error().message));
-  if (!new_root) return Err(internal_error(new_root.error().message));
+  if (!new_root) return Err(bad_request(new_root.error().message));
   auto answer = [&](std::string_view managed_text) -> std::string {
     const Value* sent = managed_fields_of(*new_root);
     if (sent != nullptr && sent->raw == managed_text) return std::string(after);

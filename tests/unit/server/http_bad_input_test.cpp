@@ -112,6 +112,16 @@ TEST_CASE("merge patches may be huge, not endless") {
                     "{\"data\":{\"k\":\"" + std::string(1'100'000, 'x') + "\"}}"),
           {422});
   refused(api.patch(kOne, "application/merge-patch+json", repeat("[],", kBodyMax - 10)), {400});
+  // A million values would take a hundred times their text.
+  for (const char* type : {"application/merge-patch+json", "application/strategic-merge-patch+json",
+                           "application/apply-patch+yaml"}) {
+    const Answer many =
+        api.patch(kOne + "?fieldManager=m", type,
+                  R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"x":[)" +
+                      repeat("0,", kBodyMax - 200) + "0]}");
+    refused(many, {400});
+    CHECK(many.at("message").find("more than 250000 values") != std::string::npos);
+  }
   refused(
       api.patch(kOne, "application/merge-patch+json", "[" + repeat("{},", kBodyMax - 10) + "{}]"),
       {400});
