@@ -234,13 +234,28 @@ client::Watch watch_pods(client::ControllerContext& context) {
           }};
 }
 
+// A set without owner wakes the Deployments that select it: one of them adopts it.
+client::Watch watch_orphans(client::ControllerContext& context) {
+  auto deployments = context.informers.lister<Deployment>();
+  return {&resource_of<ReplicaSet>(), [deployments](const ObjectPtr&, const ObjectPtr& now) {
+            std::vector<ObjectKey> keys;
+            if (!now || controller_of(*now) != nullptr) return keys;
+            for (const auto& deployment : deployments.list(now->metadata.namespace_)) {
+              if (selector_matches(deployment->spec.selector, now->metadata.labels)) {
+                keys.push_back(key_of(*deployment));
+              }
+            }
+            return keys;
+          }};
+}
+
 }  // namespace
 
 client::ControllerSpec deployment_controller(client::ControllerContext& context,
                                              const ControllersConfig&) {
   return {.name = "deployment-controller",
           .watches = {client::primary<Deployment>(), client::owned<ReplicaSet, Deployment>(),
-                      watch_pods(context)},
+                      watch_orphans(context), watch_pods(context)},
           .strands = 2,
           .make = [](client::ControllerContext& c) -> std::unique_ptr<client::Reconciler> {
             return std::make_unique<DeploymentReconciler>(c);

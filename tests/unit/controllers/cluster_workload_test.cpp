@@ -126,6 +126,22 @@ TEST_CASE("a set of the new set's name with another template is a collision, and
   c.check_quiet();
 }
 
+TEST_CASE("a set that nobody owns is adopted by the Deployment that selects it") {
+  Cluster c;
+  c.must_post(kDeployments, deployment("web", 1));
+  c.settle();
+  c.agents_act();
+  c.must_post(kReplicaSets, R"({"metadata":{"name":"old","labels":{"app":"web"}},"spec":{)"
+                            R"("replicas":0,"selector":{"matchLabels":{"app":"web","v":"0"}},)"
+                            R"("template":{"metadata":{"labels":{"app":"web","v":"0"}},"spec":)"
+                            R"({"containers":[{"name":"c","image":"v0"}]}}}})");
+  c.settle();
+  const auto old = c.client.get<appsv1::ReplicaSet>("default", "old");
+  REQUIRE(old->metadata.ownerReferences.size() == 1);
+  CHECK(old->metadata.ownerReferences[0].name == "web");
+  c.check_quiet();
+}
+
 TEST_CASE("deleting a Deployment: background takes all, orphan leaves all, foreground waits") {
   Cluster c;
   c.must_post(kDeployments, deployment("web", 2));
