@@ -98,6 +98,15 @@ class HttpResponse {
   std::string body;
   // Body in pieces sent in order after `body` (LIST splices stored bytes without joining them).
   std::vector<std::shared_ptr<const std::string>> pieces;
+  // The rest of the body, made while it is sent: next() is asked until `bytes` bytes came. It runs
+  // on the thread that sends, must not block, and gives something each time.
+  struct Tail {
+    size_t bytes = 0;
+    std::function<std::string()> next;
+  };
+  Tail tail;
+  // Moves pieces and tail into `body`, for those who want it whole.
+  void join_body();
   // Bodies over 128 KiB are gzipped (level 1) for peers that accept it and are not on loopback.
   bool allow_gzip = true;
 

@@ -2,6 +2,7 @@
 
 #include <zlib.h>
 
+#include "orch/base/assert.h"
 #include "orch/base/strings.h"
 
 namespace orch::net {
@@ -27,6 +28,7 @@ class Deflater {
  public:
   Deflater() { ok_ = deflateInit2(&z_, 1, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) == Z_OK; }
   ~Deflater() { deflateEnd(&z_); }
+  bool usable() const { return ok_; }  // false: no memory
   bool feed(const std::string& bytes, bool last) {
     z_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
     z_.avail_in = static_cast<uInt>(bytes.size());
@@ -62,15 +64,23 @@ class Deflater {
 void gzip_response(const Headers& request_headers, HttpResponse& response) {
   size_t total = response.body.size();
   for (const auto& piece : response.pieces) total += piece->size();
+  total += response.tail.bytes;
   if (total <= kGzipFromBytes || response.headers.contains("Content-Encoding") ||
       !accepts_gzip(request_headers)) {
     return;
   }
   Deflater deflater;
+  if (!deflater.usable()) return;
   bool ok = deflater.feed(response.body, false);
   for (const auto& piece : response.pieces) ok = ok && deflater.feed(*piece, false);
-  if (!ok || !deflater.feed("", true)) return;
+  for (size_t left = response.tail.bytes; left > 0;) {
+    const std::string part = response.tail.next();
+    ok = ok && deflater.feed(part, false);
+    left -= part.size();
+  }
+  ORCH_ASSERT(deflater.feed("", true) && ok);
   response.body.clear();
+  response.tail = {};
   response.pieces = deflater.take();
   response.set("Content-Encoding", "gzip");
   response.set("Vary", "Accept-Encoding");

@@ -109,6 +109,18 @@ std::string url_decode(std::string_view text) {
   return percent_decode(text, false, out) ? out : std::string(text);
 }
 
+void HttpResponse::join_body() {
+  for (const auto& piece : pieces) body += *piece;
+  pieces.clear();
+  body.reserve(body.size() + tail.bytes);
+  for (size_t left = tail.bytes; left > 0;) {
+    const std::string part = tail.next();
+    body += part;
+    left -= part.size();
+  }
+  tail = {};
+}
+
 void HttpResponse::set(std::string name, std::string value) {
   headers.erase(name);
   headers.emplace(std::move(name), std::move(value));

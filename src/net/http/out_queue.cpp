@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "orch/base/assert.h"
+
 namespace orch::net {
 
 void OutQueue::push(std::shared_ptr<const std::string> bytes, bool chunked) {
@@ -16,10 +18,29 @@ void OutQueue::push(std::string bytes, bool chunked) {
   push(std::make_shared<const std::string>(std::move(bytes)), chunked);
 }
 
+void OutQueue::push_tail(size_t bytes, std::function<std::string()> next) {
+  tail_bytes_ = bytes;
+  tail_ = std::move(next);
+}
+
+// The next part of the tail as a segment; false when there is none.
+bool OutQueue::pull_tail() {
+  if (tail_bytes_ == 0) return false;
+  std::string part = tail_();
+  ORCH_ASSERT(!part.empty() && part.size() <= tail_bytes_);
+  tail_bytes_ -= part.size();
+  if (tail_bytes_ == 0) tail_ = nullptr;
+  segments_.clear();
+  next_ = 0;
+  push(std::move(part));
+  return true;
+}
+
 void OutQueue::gather(std::string& record) {
   constexpr size_t kFrameBytes = 24;  // size line and both line ends
   record.clear();
-  while (next_ < segments_.size() && record.size() + kFrameBytes < kRecordBytes) {
+  while (record.size() + kFrameBytes < kRecordBytes) {
+    if (next_ == segments_.size() && !pull_tail()) break;
     Segment& segment = segments_[next_];
     const std::string& data = *segment.data;
     if (segment.sent == 0 && segment.chunked) {
@@ -52,6 +73,8 @@ void OutQueue::clear() {
   std::vector<Segment>().swap(segments_);
   next_ = 0;
   bytes_ = 0;
+  tail_bytes_ = 0;
+  tail_ = nullptr;
 }
 
 }  // namespace orch::net

@@ -331,6 +331,7 @@ bool ServerCore::respond(Connection* c, HttpResponse response) {
     }
     size_t length = response.body.size();
     for (const auto& piece : response.pieces) length += piece ? piece->size() : 0;
+    length += response.tail.bytes;
     std::string framing;
     if (!has_no_body(response.status) && !handed_over) {
       framing = "Content-Length: " + std::to_string(length) + "\r\n";
@@ -345,6 +346,7 @@ bool ServerCore::respond(Connection* c, HttpResponse response) {
       }
       c->out.push(std::move(head));
       for (auto& piece : response.pieces) c->out.push(std::move(piece), false);
+      c->out.push_tail(response.tail.bytes, std::move(response.tail.next));
     } else {
       c->out.push(std::move(head));
     }

@@ -184,6 +184,7 @@ void ApiServer::handle(Call& call, net::HttpResponse& response) {
   }
   if (auto served = serve(call, response); !served) {
     response.body.clear();
+    response.tail = {};
     const bool no_path =
         served.error().code == 404 && served.error().message == api::path_not_found().message;
     if (no_path && !known_version(call.info)) {

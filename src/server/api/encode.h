@@ -35,7 +35,7 @@ api::ApiResult<Encoding> encoding_of(const Call& call, WallTime now, bool tables
 api::ApiResult<Unit> answer_object(const Encoding& encoding, const api::ResourceInfo& resource,
                                    const Stored& stored, int status, net::HttpResponse& response);
 api::ApiResult<Unit> answer_list(const Encoding& encoding, const api::ResourceInfo& resource,
-                                 const Page& page, net::HttpResponse& response);
+                                 Page page, net::HttpResponse& response);
 // Any JSON document of a known kind (Scale, Status, TokenReview ...).
 void answer_json(const Encoding& encoding, std::string json, const api::TypeInfo* type, int status,
                  net::HttpResponse& response);

@@ -106,8 +106,8 @@ api::ApiResult<client::Response> LocalTransport::call(const client::Request& req
   for (const std::string& warning : call.warnings) {
     log::debug("api", "{} {}: {}", request.verb, request.resource, warning);
   }
+  answer.join_body();
   client::Response response{answer.status, std::move(answer.body)};
-  for (const auto& piece : answer.pieces) response.body += *piece;
   if (response.code >= 400) {
     return Err(api::error_from_response(response.code, response.body));
   }

@@ -74,6 +74,7 @@ class Pipeline {
  private:
   void refuse(const Call& call, const api::Error& error, net::HttpResponse& response) {
     response.body.clear();
+    response.tail = {};
     answer_error(call, error, response);
   }
 

@@ -79,6 +79,13 @@ void Stored::append_to(std::string& out) const {
   out += text.substr(at);
 }
 
+size_t Stored::json_bytes() const {
+  const std::string_view text = raw();
+  const size_t at = splice();
+  if (at == 0 || at > text.size()) return text.size();
+  return text.size() + splice_text(text, at, revision_).size();
+}
+
 std::string Stored::json() const {
   std::string out;
   out.reserve(raw().size() + 32);

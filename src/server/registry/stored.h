@@ -36,6 +36,7 @@ class Stored {
   // raw() is splice().
   void append_to(std::string& out) const;
   std::string json() const;
+  size_t json_bytes() const;  // of json()
   size_t splice() const;
   // {...} of metadata, with resourceVersion.
   std::string metadata_json() const;

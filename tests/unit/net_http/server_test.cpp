@@ -203,6 +203,40 @@ TEST_CASE("slow readers of large answers do not hold the read workers") {
   CHECK(got.find("Content-Length: 33554433") != std::string::npos);
 }
 
+TEST_CASE("a body that is made while it is sent") {
+  constexpr size_t kParts = 100;
+  std::atomic<size_t> made{0};
+  auto server = HttpServer::start(local(), [&](const HttpRequest& request, HttpResponse& response) {
+                  if (request.path != "/parts") return echo(request, response);
+                  response.body = "[";
+                  response.tail.bytes = kParts * 50'000;
+                  response.tail.next = [&made] {
+                    return std::string(50'000, static_cast<char>('a' + made++ % 26));
+                  };
+                }).value();
+  RawPeer peer(server->port(), 4096);
+  peer.send("GET /parts HTTP/1.1\r\nHost: h\r\n\r\n");
+  std::this_thread::sleep_for(Millis{100});
+  CHECK(made > 0);
+  CHECK(made < kParts);  // a peer that does not read has no memory spent on it
+  peer.send("GET /after HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+  const std::string got = peer.receive({}, Millis{30000});
+  CHECK(made == kParts);
+  const size_t body = got.find("\r\n\r\n") + 4;
+  CHECK(got.find("Content-Length: 5000001\r\n") < body);
+  CHECK(got.compare(body, 3, "[aa") == 0);
+  CHECK(got.compare(body + 50'000, 3, "abb") == 0);
+  CHECK(got.compare(body + 5'000'001, 9, "HTTP/1.1 ") == 0);
+
+  HttpResponse whole;
+  whole.body = "1";
+  whole.pieces.push_back(std::make_shared<const std::string>("2"));
+  whole.tail = {2, [n = 0]() mutable { return std::string(1, static_cast<char>('3' + n++)); }};
+  whole.join_body();
+  CHECK(whole.body == "1234");
+  CHECK(whole.tail.bytes == 0);
+}
+
 TEST_CASE("blocked writers and blocking GETs do not hold readers up") {
   std::mutex mutex;
   std::condition_variable open;

@@ -108,8 +108,8 @@ class ApiFixture {
     for (auto& [name, value] : headers) request.headers.emplace(name, value);
     net::HttpResponse response;
     handler(request, response);
+    response.join_body();
     Answer answer{response.status, response.headers, std::move(response.body), nullptr};
-    for (const auto& piece : response.pieces) answer.body += *piece;
     if (response.stream_start()) {
       answer.stream = std::make_shared<TestStream>();
       response.stream_start()(answer.stream);

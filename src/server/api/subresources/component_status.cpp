@@ -48,7 +48,7 @@ Answer answer_component_status(ApiServer& server, Call& call, const api::Resourc
   for (const Stored& item : all) {
     if (params.filter.matches(item)) page.items.push_back(item);
   }
-  return answer_list(encoding, resource, page, response);
+  return answer_list(encoding, resource, std::move(page), response);
 }
 
 }  // namespace orch::server

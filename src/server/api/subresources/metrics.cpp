@@ -160,7 +160,7 @@ Answer answer_metrics(ApiServer& server, Call& call, const api::ResourceInfo& re
     const Stored metrics = metrics_of(resource, *window, subject, now);
     if (metrics && (filter.empty() || filter.matches(metrics))) page.items.push_back(metrics);
   }
-  return answer_list(encoding, resource, page, response);
+  return answer_list(encoding, resource, std::move(page), response);
 }
 
 }  // namespace orch::server

@@ -22,7 +22,7 @@ Answer verb_deletecollection(ApiServer& server, Call& call, const api::ResourceI
     // Someone else deleting at the same time is as good.
     if (!deleted && !deleted.error().is("NotFound")) return Err(deleted.error());
   }
-  return answer_list(encoding, resource, *page, response);
+  return answer_list(encoding, resource, std::move(*page), response);
 }
 
 }  // namespace orch::server

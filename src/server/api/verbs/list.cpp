@@ -32,7 +32,7 @@ Answer verb_list(ApiServer& server, Call& call, const api::ResourceInfo& resourc
     answer_expired(encoding, page.error(), response);
     return Unit{};
   }
-  return answer_list(encoding, resource, *page, response);
+  return answer_list(encoding, resource, std::move(*page), response);
 }
 
 }  // namespace orch::server
