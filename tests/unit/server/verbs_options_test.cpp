@@ -294,6 +294,19 @@ TEST_CASE("dry runs change nothing, whatever the verb") {
   const std::string scale = std::string(kDeployments) + "/d/scale?dryRun=All";
   CHECK(api.patch(scale, kMerge, R"({"spec":{"replicas":5}})").at("spec.replicas") == "5");
   CHECK(api.store->revision() == after);
+
+  REQUIRE(api.post(kPods, pod("p")).status == 201);
+  const auto bare = api.store->revision();
+  const std::string one_pod = std::string(kPods) + "/p";
+  const std::string binding = R"({"metadata":{"name":"p"},"target":{"kind":"Node","name":"n"}})";
+  CHECK(api.post(one_pod + "/binding?dryRun=All", binding).status == 201);
+  CHECK(api.post(one_pod + "/eviction?dryRun=All", R"({"metadata":{"name":"p"}})").status == 201);
+  CHECK(api.post(one_pod + "/eviction",
+                 R"({"metadata":{"name":"p"},"deleteOptions":{"dryRun":["All"]}})")
+            .status == 201);
+  CHECK(api.del(one_pod + "?dryRun=All").status == 200);
+  CHECK(api.del(std::string(kPods) + "?dryRun=All").status == 200);
+  CHECK(api.store->revision() == bare);
 }
 
 TEST_CASE("a collection is deleted by selector and limit") {
