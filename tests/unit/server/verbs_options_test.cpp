@@ -336,6 +336,26 @@ TEST_CASE("PUT makes what may be made by it, and nothing else") {
                                  "for an update") != std::string::npos);
 }
 
+TEST_CASE("updates that cross a selector are ADDED and DELETED, in every form") {
+  ApiFixture api;
+  api.post(kConfigMaps, R"({"metadata":{"name":"a","labels":{"x":"1"}}})");
+  const std::string one = std::string(kConfigMaps) + "/a";
+  for (const char* accept : {"application/json", "application/json;as=Table;v=v1;g=meta.k8s.io",
+                             "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"}) {
+    INFO(accept);
+    api.patch(one, kMerge, R"({"metadata":{"labels":{"x":"1"}}})");
+    const Answer watch = api.get(std::string(kConfigMaps) + "?watch=1&labelSelector=x%3D1", accept);
+    api.patch(one, kMerge, R"({"metadata":{"labels":{"x":"2"}}})");
+    api.patch(one, kMerge, R"({"data":{"k":")" + std::string(accept) + "\"}}");
+    api.patch(one, kMerge, R"({"metadata":{"labels":{"x":"1"}}})");
+    std::string types;
+    for (const std::string& frame : watch.stream->take()) {
+      types += json_string_at(frame, "type").value_or("?") + " ";
+    }
+    CHECK(types == "ADDED DELETED ADDED ");
+  }
+}
+
 TEST_CASE("an apply says what is wrong with it") {
   ApiFixture api;
   const std::string one = std::string(kDeployments) + "/d?fieldManager=m";
