@@ -81,4 +81,11 @@ TEST_CASE("a Pod is warned about when it is made") {
             .empty());
 }
 
+TEST_CASE("whoever asks for a deprecated kind is told") {
+  ApiFixture api;
+  CHECK(warnings_of(api.get("/api/v1/componentstatuses")) ==
+        "v1 ComponentStatus is deprecated in v1.19+\n");
+  CHECK(warnings_of(api.get("/api/v1/nodes")).empty());
+}
+
 }  // namespace orch::server::test
