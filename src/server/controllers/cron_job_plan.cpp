@@ -1,4 +1,3 @@
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -31,10 +30,6 @@ void add_oldest(std::vector<JobPtr> jobs, const std::optional<int32_t>& limit,
   std::sort(jobs.begin(), jobs.end(),
             [&](const JobPtr& a, const JobPtr& b) { return rank(a) < rank(b); });
   out.insert(out.end(), jobs.begin(), jobs.end() - std::max(0, *limit));
-}
-
-std::string rfc1123z(int64_t unix_seconds) {
-  return fmt::format("{:%a, %d %b %Y %H:%M:%S} +0000", fmt::gmtime(std::time_t{unix_seconds}));
 }
 
 struct Missed {
@@ -162,12 +157,7 @@ CronStart plan_cron_start(const CronJob& cron, const CronSchedule& schedule, Wal
                           ".spec.startingDeadlineSeconds or check clock skew"});
   }
   const int64_t due = *missed.last;
-  const auto& deadline = cron.spec.startingDeadlineSeconds;
-  if (deadline && WallTime{Seconds{due}} + Seconds{std::min<int64_t>(*deadline, 1LL << 40)} < now) {
-    out.events.push_back(
-        {"Warning", "MissSchedule", "Missed scheduled time to start a job: " + rfc1123z(due)});
-    return out;
-  }
+  // Not too late for its deadline: missed_times() looks no further back.
   const std::string name = cron_job_at(cron, due).metadata.name;
   const auto& active = cron.status.active;
   const bool running = std::any_of(active.begin(), active.end(),
