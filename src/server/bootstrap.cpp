@@ -117,7 +117,9 @@ Outcome roles(const client::Client& client) {
     ORCH_CHECK(reconcile(client, role, [](auto& to, const auto& from) {
       auto update = to.metadata.annotations.find("rbac.authorization.kubernetes.io/autoupdate");
       if (update != to.metadata.annotations.end() && update->second == "true") {
-        to.rules = from.rules;
+        to.metadata.labels.insert(from.metadata.labels.begin(), from.metadata.labels.end());
+        to.aggregationRule = from.aggregationRule;
+        if (!from.aggregationRule) to.rules = from.rules;  // else the controller keeps them
       }
     }));
   }

@@ -25,6 +25,29 @@ rbacv1::ClusterRole role(const std::string& name, Rules rules) {
   return out;
 }
 
+constexpr const char* kAggregateTo = "rbac.authorization.k8s.io/aggregate-to-";
+
+// A role that also holds the rules of all roles labelled to be aggregated to it; `into` names the
+// one it is aggregated to itself.
+rbacv1::ClusterRole aggregated(const std::string& name, Rules rules, const std::string& into = "") {
+  rbacv1::ClusterRole out = role(name, std::move(rules));
+  if (!into.empty()) out.metadata.labels[kAggregateTo + into] = "true";
+  out.aggregationRule.ensure().clusterRoleSelectors.emplace_back().matchLabels = {
+      {kAggregateTo + name, "true"}};
+  return out;
+}
+rbacv1::ClusterRole aggregated_part(const std::string& into, Rules rules) {
+  rbacv1::ClusterRole out = role("system:aggregate-to-" + into, std::move(rules));
+  out.metadata.labels[kAggregateTo + into] = "true";
+  return out;
+}
+
+// What the approver of agents' certificates asks for.
+rbacv1::ClusterRole node_client_role(const std::string& what) {
+  return role("system:certificates.k8s.io:certificatesigningrequests:" + what,
+              {rule({"create"}, {"certificates.k8s.io"}, {"certificatesigningrequests/" + what})});
+}
+
 rbacv1::ClusterRoleBinding binding(const std::string& name, const List& groups) {
   rbacv1::ClusterRoleBinding out;
   out.metadata.name = name;
@@ -123,9 +146,18 @@ std::vector<rbacv1::ClusterRole> bootstrap_roles() {
            {rule({"create"}, {"authorization.k8s.io"},
                  {"selfsubjectaccessreviews", "selfsubjectrulesreviews"}),
             rule({"create"}, {"authentication.k8s.io"}, {"selfsubjectreviews"})}),
-      role("admin", joined(admin_rules(), edit)),
-      role("edit", edit),
-      role("view", view),
+      // In the order in which aggregation joins them.
+      aggregated("admin", joined(edit, admin_rules())),
+      aggregated("edit", edit, "admin"),
+      aggregated("view", view, "edit"),
+      aggregated_part("admin", admin_rules()),
+      aggregated_part("edit", edit_rules()),
+      aggregated_part("view", view),
+      node_client_role("nodeclient"),
+      node_client_role("selfnodeclient"),
+      role("system:node-bootstrapper",
+           {rule({"create", "get", "list", "watch"}, {"certificates.k8s.io"},
+                 {"certificatesigningrequests"})}),
   };
 }
 

@@ -16,6 +16,7 @@
 #include "server/auth/authorizer.h"
 #include "server/auth/service_account_tokens.h"
 #include "server/bootstrap.h"
+#include "server/certificate_signer.h"
 #include "server/controllers/controllers.h"
 #include "server/http/handler.h"
 #include "server/join/join_handler.h"
@@ -79,6 +80,7 @@ class ServerImpl final : public Server {
   std::unique_ptr<client::Transport> controllers_transport_, scheduler_transport_;
   std::unique_ptr<client::Client> controllers_client_, scheduler_client_;
   std::unique_ptr<client::EventRecorder> controllers_events_, scheduler_events_;
+  std::unique_ptr<CertificateSigner> certificates_;
   std::unique_ptr<Controllers> controllers_;
   std::unique_ptr<Scheduler> scheduler_;
 };
@@ -182,12 +184,14 @@ Result<Unit, std::string> ServerImpl::start_loops() {
   controllers_client_ = std::make_unique<client::Client>(*controllers_transport_);
   controllers_events_ =
       client::make_event_recorder(env_, *controllers_transport_, "controllermanager");
+  certificates_ = std::make_unique<CertificateSigner>(pki_);
   controllers_ =
       std::make_unique<Controllers>(env_, *controllers_client_, *informers_, *controllers_events_,
                                     ControllersConfig{.cluster_cidr = config_.cluster_cidr,
                                                       .root_ca_pem = pki_.server_ca.certificate_pem,
                                                       .selected = config_.controllers,
-                                                      .disabled = config_.disable});
+                                                      .disabled = config_.disable,
+                                                      .certificates = certificates_.get()});
   for (const auto& item : config_.controllers) {
     const auto name = item.substr(item.starts_with('-') ? 1 : 0);
     if (item == "*" || controllers_->knows(name)) continue;

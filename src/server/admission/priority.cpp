@@ -60,6 +60,19 @@ class PriorityPlugin final : public AdmissionPlugin {
     return Unit{};
   }
 
+  // Of classes only one may be the default.
+  ApiResult<Unit> validate(const AdmissionRequest& request) override {
+    if (!is_write_of(request, "scheduling.k8s.io", "priorityclasses")) return Unit{};
+    const auto& written = static_cast<const schedulingv1::PriorityClass&>(*request.object);
+    if (!written.globalDefault) return Unit{};
+    const auto other = default_class();
+    if (!other || other->metadata.name == written.metadata.name) return Unit{};
+    return Err(forbidden(request.resource->group_resource(), written.metadata.name,
+                         fmt::format("PriorityClass {} is already marked as default. Only one "
+                                     "default can exist",
+                                     other->metadata.name)));
+  }
+
  private:
   ApiResult<std::shared_ptr<const schedulingv1::PriorityClass>> find(const corev1::Pod& pod) const {
     const std::string& name = pod.spec.priorityClassName;

@@ -8,15 +8,17 @@
 #include <vector>
 
 #include "orch/client/reconciler.h"
+#include "server/controllers/certificate_authority.h"
 
 namespace orch::server {
 
 struct ControllersConfig {
   std::string cluster_cidr = "10.42.0.0/16";  // node IPAM takes a /24 a node out of it
   std::string root_ca_pem;                    // published as ConfigMap kube-root-ca.crt
-  // --controllers: names that run, "-name" those that do not, "*" all others; the first that names a
-  // controller decides; empty = all. --disable: names beyond that.
+  // --controllers: names that run, "-name" those that do not, "*" all others; the first that names
+  // a controller decides; empty = all. --disable: names beyond that.
   std::vector<std::string> selected, disabled;
+  const CertificateAuthority* certificates = nullptr;  // null: nothing is signed; outlives all
 };
 // As kube-controller-manager reads --controllers.
 bool is_controller_selected(std::string_view name, const std::vector<std::string>& selection);
