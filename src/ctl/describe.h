@@ -15,8 +15,9 @@ struct Described {
   std::vector<api::JsonValue> pods;    // nodes: what runs there; workloads: theirs
   api::JsonValue lease;                // nodes: its heartbeat, or why it is not known
   std::string lease_failure;
-  std::vector<api::JsonValue> endpoints;     // services: EndpointSlices
-  std::vector<api::JsonValue> replica_sets;  // deployments: theirs
+  std::vector<api::JsonValue> endpoints;             // services: EndpointSlices
+  std::vector<api::JsonValue> replica_sets;          // deployments: theirs
+  std::vector<api::JsonValue> quotas, limit_ranges;  // namespaces: what limits them
   WallTime now;
 };
 
@@ -26,6 +27,9 @@ std::string describe_deployment(const Described& what);
 std::string describe_service(const Described& what);
 std::string describe_config_map(const Described& what);
 std::string describe_secret(const Described& what);  // sizes, not values
+std::string describe_namespace(const Described& what);
+std::string describe_quota(const Described& what);
+std::string describe_limit_range(const Described& what);
 std::string describe_any(const Described& what);
 // The text for a kind; describe_any for those without one of their own.
 std::string describe(const Described& what, std::string_view group, std::string_view kind);

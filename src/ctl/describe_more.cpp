@@ -22,11 +22,6 @@ std::string unset(const JsonValue& value) {
   return value.text().empty() ? "<unset>" : value.text();
 }
 
-std::string name_space(const Described& what) {
-  return describe_head(what.object, false) + describe_labels(what.object) +
-         fmt::format("Status:\t{}\n", what.object.at("status.phase").text());
-}
-
 std::string service_account(const Described& what) {
   const JsonValue& object = what.object;
   std::string out = describe_head(object, true) + describe_labels(object);
@@ -280,7 +275,9 @@ DescribeFunction find_other_text(std::string_view group, std::string_view kind) 
                 {"", "Service", describe_service},
                 {"", "ConfigMap", describe_config_map},
                 {"", "Secret", describe_secret},
-                {"", "Namespace", name_space},
+                {"", "Namespace", describe_namespace},
+                {"", "ResourceQuota", describe_quota},
+                {"", "LimitRange", describe_limit_range},
                 {"", "ServiceAccount", service_account},
                 {"", "PersistentVolumeClaim", claim},
                 {"", "PersistentVolume", volume},

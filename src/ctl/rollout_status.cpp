@@ -98,9 +98,10 @@ Outcome<RolloutStatus> stateful_set_status(const JsonValue& object) {
   if (ready < wanted) {
     return RolloutStatus{fmt::format("Waiting for {} pods to be ready...", wanted - ready), false};
   }
-  const JsonValue partition = object.at("spec.updateStrategy.rollingUpdate.partition");
-  if (partition.is_number() && partition.number() > 0) {
-    if (updated < wanted - partition.number()) {
+  const JsonValue rolling = object.at("spec.updateStrategy.rollingUpdate");
+  if (rolling.is_object()) {
+    const JsonValue partition = rolling.get("partition");
+    if (partition.is_number() && updated < wanted - partition.number()) {
       return RolloutStatus{fmt::format("Waiting for partitioned roll out to finish: {} out of {} "
                                        "new pods have been updated...",
                                        updated, wanted - partition.number()),

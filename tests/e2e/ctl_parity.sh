@@ -53,6 +53,41 @@ metadata: {name: readers, namespace: NS}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: reader}
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: ann}]
 YAML
+  sed "s/NS/$ns/g" >"$work/more-$ns.yaml" <<'YAML'
+apiVersion: v1
+kind: LimitRange
+metadata: {name: limits, namespace: NS}
+spec:
+  limits: [{type: Container, default: {cpu: 500m}, defaultRequest: {cpu: 100m}, max: {cpu: "2"}}]
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: claim, namespace: NS}
+spec:
+  accessModes: [ReadWriteOnce]
+  storageClassName: absent
+  resources: {requests: {storage: 1Gi}}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db, namespace: NS}
+spec:
+  serviceName: db
+  replicas: 0
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db}}
+    spec: {containers: [{name: c, image: i}]}
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: ds, namespace: NS}
+spec:
+  selector: {matchLabels: {app: ds}}
+  template:
+    metadata: {labels: {app: ds}}
+    spec: {nodeSelector: {none: here}, containers: [{name: c, image: i}]}
+YAML
   printf 'apiVersion: v1\nkind: Node\nmetadata: {name: %s}\n' "$ns" | k create -f - >/dev/null ||
     fail "cannot make node $ns"
   cp "$kubeconfig" "$work/config-$ns"
@@ -307,6 +342,32 @@ describe ep kubernetes
 describe endpointslice kubernetes
 describe svc web -n NS
 describe deploy nosuch -n NS
+apply -f more-NS.yaml
+create quota q --hard=pods=100,requests.cpu=40 -n NS
+create quota best --hard=pods=10 --scopes=BestEffort -n NS
+create job once --image=i -n NS
+create cronjob nightly --image=i --schedule='0 1 * * *' -n NS
+create job now --from=cronjob/nightly -n NS
+create ingress in --rule=a.example/x*=web:80 --class=c -n NS
+autoscale deploy web --min=1 --max=3 --cpu-percent=50 -n NS
+rollout status sts/db -n NS
+rollout history sts/db -n NS
+rollout restart ds/ds -n NS
+get quota,limits,pvc,jobs,cronjobs,ingress,hpa,sts,ds -n NS
+get quota,limits,pvc,jobs,cronjobs,ingress,sts,ds -n NS -o wide
+get sc
+describe ns NS
+describe quota -n NS
+describe limits limits -n NS
+describe pvc claim -n NS
+describe cronjob nightly -n NS
+describe ingress in -n NS
+describe sts db -n NS
+explain cronjob.spec.jobTemplate.spec
+explain ingress.spec --recursive
+explain pvc.spec
+delete -f more-NS.yaml
+delete quota,cronjobs,jobs,hpa,ingress --all -n NS
 describe pods -n pa-none
 describe nosuch
 describe

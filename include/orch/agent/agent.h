@@ -26,7 +26,8 @@ struct AgentConfig {
   std::string bind_address = "0.0.0.0";
 };
 
-// What can be told of a configuration before anything is started or written; the error names the flag.
+// What can be told of a configuration before anything is started or written; the error names the
+// flag.
 Result<Unit, std::string> check_agent_config(const AgentConfig& config);
 
 class Agent {

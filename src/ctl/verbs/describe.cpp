@@ -73,6 +73,10 @@ Described gather(Session& session, const Target& target, JsonValue object) {
     }
     out.pods = list(session, "/api/v1/pods" + query_text({{"fieldSelector", fields}}))
                    .value_or(std::vector<JsonValue>{});
+  } else if (kind == "Namespace") {
+    const std::string path = "/api/v1/namespaces/" + net::url_encode(name);
+    out.quotas = list(session, path + "/resourcequotas").value_or(std::vector<JsonValue>{});
+    out.limit_ranges = list(session, path + "/limitranges").value_or(std::vector<JsonValue>{});
   } else if (kind == "Service") {
     out.endpoints =
         list(session,

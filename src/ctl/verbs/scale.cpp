@@ -26,10 +26,9 @@ Outcome<int> run(Session& session) {
   if (targets.empty()) return Err(error("no objects passed to scale"));
   return for_each_target(targets, [&](const Target& target) -> Outcome<Unit> {
     if (!target.resource->has_scale) {
-      return Err(Failure{fmt::format("Error from server (NotFound): the server could not find the "
-                                     "requested resource (patch {} {})",
-                                     target.resource->plural_group(), target.name),
-                         1, "NotFound"});
+      return Err(
+          Failure{"Error from server (NotFound): the server could not find the requested resource",
+                  1, "NotFound"});
     }
     Call read;
     read.target = target.path("scale");

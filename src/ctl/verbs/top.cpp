@@ -73,6 +73,7 @@ Outcome<Unit> sort(const Flags& flags, std::vector<Usage>& rows) {
 
 Outcome<int> top_nodes(Session& session, std::vector<std::string> args) {
   ORCH_TRY(const auto found, metrics(session, "/nodes", args.empty() ? "" : args[0]));
+  if (found.empty()) return Err(error("metrics not available yet"));
   ORCH_TRY(ApiClient * client, session.api());
   Call call;
   call.target = "/api/v1/nodes";
