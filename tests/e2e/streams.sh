@@ -144,7 +144,7 @@ say "WebSockets by hand"
 client_files
 by_hand() { # PROTOCOL QUERY [--stdin]
   in_ns "$server_ns" timeout 20 "$here/../support/ws_client.py" "$work" 127.0.0.1:6443 \
-    "/api/v1/namespaces/default/pods/$2" "$1" "${@:3}"
+    "/api/v1/namespaces/default/pods$([ "${2:0:1}" = "?" ] || echo /)$2" "$1" "${@:3}"
 }
 for protocol in v5.channel.k8s.io v4.channel.k8s.io v4.base64.channel.k8s.io channel.k8s.io \
   base64.channel.k8s.io ""; do
@@ -161,6 +161,12 @@ done
 check_out "a failure's text before v4" 'status: command terminated' \
   bash -c "$(declare -f by_hand in_ns); here='$here' work='$work' server_ns='$server_ns'
     by_hand channel.k8s.io 'web/exec?command=false&stdout=true' 2>&1; true"
+for protocol in binary.k8s.io base64.binary.k8s.io ""; do
+  check_out "log by '$protocol'" "^line 1" by_hand "$protocol" 'counter/log?limitBytes=6' --plain
+done
+check_fails "no such protocol of logs" 'no upgrade: .* 400' by_hand v5.channel.k8s.io counter/log --plain
+check_out "a watch" '"type":"ADDED".*"name":"web"' \
+  by_hand "" '?watch=true&timeoutSeconds=1&fieldSelector=metadata.name%3Dweb' --plain
 check_fails "no such protocol" 'no upgrade: .* 400' by_hand v9.channel.k8s.io 'web/exec?command=true&stdout=true'
 check_fails "no such container" 'no upgrade: .* 40' by_hand v5.channel.k8s.io 'web/exec?command=true&stdout=true&container=x'
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""exec or attach over a WebSocket, spoken by hand: ws_client.py CERT_DIR HOST:PORT PATH PROTOCOL [--stdin]
+"""exec or attach over a WebSocket, spoken by hand: ws_client.py CERT_DIR HOST:PORT PATH PROTOCOL [--stdin|--plain]
 
 With --stdin all of standard input goes to channel 0, then (v5 only) the channel is ended. Channels 1 and
 2 go to standard output and error. The status of channel 3 is printed on standard error as "status: ..."
-and decides the exit code: 0 for success or none, the command's own, or 125.
+and decides the exit code: 0 for success or none, the command's own, or 125. With --plain (watches, logs) messages
+have no channels: each is printed as it is, decoded if the protocol is base64.
 """
 import base64
 import json
@@ -134,6 +135,7 @@ def main():
         return bool(data)
 
     reading = "--stdin" in sys.argv
+    plain = "--plain" in sys.argv
     peer.frame(9, b"are you there")
     code, ponged = 0, False
     while True:
@@ -153,6 +155,9 @@ def main():
             break
         if opcode not in (1, 2) or not payload:
             continue
+        if plain:
+            sys.stdout.buffer.write(base64.b64decode(payload) if coded else payload)
+            continue
         channel = payload[0] - ord("0") if coded else payload[0]
         data = base64.b64decode(payload[1:]) if coded else payload[1:]
         if channel in (1, 2):
@@ -161,7 +166,7 @@ def main():
         elif channel == 3 and data:
             os.write(2, b"status: " + data + b"\n")
             code = exit_code(data)
-    if not ponged:
+    if not ponged and not plain:
         sys.exit("the ping was not answered")
     sys.exit(code)
 

@@ -65,6 +65,13 @@ std::vector<std::string> websocket_protocols(const Headers& headers);
 Result<Unit, std::string> accept_websocket(const HttpRequest& request, std::string_view protocol,
                                            HttpResponse& response);
 
+// How stream_as_messages() packs what is written: one message a write.
+enum class MessageForm : uint8_t { kText, kBinary, kBase64 };
+// Turns a response that streams (or has its body) into the handshake's answer, and sends the same
+// bytes as messages then. Error: why the request is no handshake (400).
+Result<Unit, std::string> stream_as_messages(const HttpRequest& request, std::string_view protocol,
+                                             MessageForm form, HttpResponse& response);
+
 // One connection. receive() by one thread, the rest by any.
 class WebSocket {
  public:

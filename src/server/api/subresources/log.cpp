@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "orch/base/strings.h"
+#include "orch/net/websocket.h"
 #include "server/api/node_connector.h"
 #include "server/api/relay.h"
 #include "server/api/subresources/pod_target.h"
@@ -57,6 +58,31 @@ api::Error kubelet_error(int code, const std::string& body) {
   return error;
 }
 
+// Over a WebSocket, if that was asked for (browsers; upstream's wsstream).
+Answer as_asked(const Call& call, net::HttpResponse& response) {
+  if (!net::is_websocket_request(call.http->headers)) return Unit{};
+  const auto offered = net::websocket_protocols(call.http->headers);
+  std::string chosen;
+  for (const std::string& protocol : offered) {
+    if (protocol == "binary.k8s.io" || protocol == "base64.binary.k8s.io") {
+      chosen = protocol;
+      break;
+    }
+  }
+  if (chosen.empty() && !offered.empty()) {
+    return Err(
+        api::bad_request(fmt::format("requested protocol(s) are not supported: [{}]; supports [ "
+                                     "base64.binary.k8s.io binary.k8s.io]",
+                                     join(offered, " "))));
+  }
+  const auto form =
+      chosen == "base64.binary.k8s.io" ? net::MessageForm::kBase64 : net::MessageForm::kBinary;
+  if (auto accepted = net::stream_as_messages(*call.http, chosen, form, response); !accepted) {
+    return Err(api::bad_request(accepted.error()));
+  }
+  return Unit{};
+}
+
 }  // namespace
 
 Answer serve_log(ApiServer& server, Call& call, const api::ResourceInfo&,
@@ -82,7 +108,8 @@ Answer serve_log(ApiServer& server, Call& call, const api::ResourceInfo&,
   if (!query.empty()) request.target += "?" + query;
   request.on_error = kubelet_error;
   request.content_type = "text/plain";
-  return relay(server, std::move(request), response);
+  ORCH_CHECK(relay(server, std::move(request), response));
+  return as_asked(call, response);
 }
 
 }  // namespace orch::server

@@ -1,3 +1,4 @@
+#include "orch/net/websocket.h"
 #include "server/api/encode.h"
 #include "server/api/internals.h"
 #include "server/api/verbs/verbs.h"
@@ -63,6 +64,12 @@ Answer verb_watch(ApiServer& server, Call& call, const api::ResourceInfo& resour
       if (auto ended = weak.lock()) ended->stop();
     });
   });
+  if (call.http == nullptr || !net::is_websocket_request(call.http->headers)) return Unit{};
+  const auto offered = net::websocket_protocols(call.http->headers);
+  auto accepted = net::stream_as_messages(
+      *call.http, offered.empty() ? "" : offered.front(),
+      protobuf ? net::MessageForm::kBinary : net::MessageForm::kText, response);
+  if (!accepted) return Err(api::bad_request(accepted.error()));
   return Unit{};
 }
 
