@@ -62,6 +62,11 @@ function(orch_library name)
   target_link_libraries(orch_${name} ${scope} ${A_DEPENDS} Threads::Threads)
 endfunction()
 
+# orch_small(target): what runs seldom is compiled for size in a release; the executable has a limit of 25 MB.
+function(orch_small target)
+  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-Os>)
+endfunction()
+
 # orch_unit_test(name DEPENDS targets...): Catch2 program unit_<name> of tests/unit/<name>/**.cpp.
 function(orch_unit_test name)
   cmake_parse_arguments(A "" "" "DEPENDS" ${ARGN})
