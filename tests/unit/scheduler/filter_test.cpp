@@ -194,5 +194,32 @@ TEST_CASE("InterPodAffinity") {
         "node(s) didn't satisfy existing pods anti-affinity rules");
 }
 
+TEST_CASE("InterPodAffinity: refusals by several topology keys, and pods that leave") {
+  const std::string zone = "topology.kubernetes.io/zone", host = "kubernetes.io/hostname";
+  const PodBuilder lonely = PodBuilder("lonely").away(host, "app", "web");
+  const PodBuilder second = PodBuilder("second").away(host, "app", "web");
+  const Snapshot snapshot = snapshot_of(
+      {NodeBuilder("a").zone("1").with(lonely), NodeBuilder("a2").zone("1"),
+       NodeBuilder("a3").zone("1").with(lonely).with(second), NodeBuilder("b2").zone("2"),
+       NodeBuilder("b").zone("2").with(PodBuilder("grumpy").away(zone, "app", "web"))});
+  const PodBuilder web = PodBuilder("p").label("app", "web");
+  CHECK(feasible(snapshot, web) == Names{"a2"});
+
+  // Without the pod that refuses, its domain is free; where a second one refuses, it is not.
+  const Framework& framework = default_framework();
+  CycleState state;
+  std::optional<std::set<std::string>> only;
+  std::set<std::string> by;
+  const auto info = web.info();
+  REQUIRE(framework.run_pre_filter(state, *info, snapshot, only, by).ok());
+  const NodeInfo &a = **snapshot.find("a"), &a3 = **snapshot.find("a3");
+  framework.run_remove_pod(state, *info, *lonely.info(), a, snapshot);
+  framework.run_remove_pod(state, *info, *lonely.info(), a3, snapshot);
+  CHECK(framework.run_filter(state, *info, a).ok());
+  CHECK_FALSE(framework.run_filter(state, *info, a3).ok());
+  framework.run_add_pod(state, *info, *lonely.info(), a, snapshot);
+  CHECK_FALSE(framework.run_filter(state, *info, a).ok());
+}
+
 }  // namespace
 }  // namespace orch::server::scheduler

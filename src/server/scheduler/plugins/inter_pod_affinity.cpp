@@ -2,6 +2,7 @@
 // those that run.
 #include <algorithm>
 #include <limits>
+#include <unordered_map>
 
 #include "server/scheduler/plugins/plugins.h"
 
@@ -13,20 +14,26 @@ constexpr std::string_view kScoreKey = "PreScoreInterPodAffinity";
 // What a running pod's required affinity to the new pod is worth.
 constexpr int64_t kHardAffinityWeight = 1;
 
-// (topology key, domain) -> pods, or weights.
-using Counts = std::map<std::pair<std::string, std::string>, int64_t>;
+// topology key -> domain -> pods, or weights; none is zero. By key first: a node has one domain of
+// each, so that asking for a node costs a look-up a key, however many domains there are.
+using Counts = std::map<std::string, std::unordered_map<std::string, int64_t>>;
 
 void shift(Counts& counts, const std::string& key, const NodeInfo& node, int64_t by) {
   const std::string* domain = node.label(key);
   if (!domain) return;
-  int64_t& value = counts[{key, *domain}];
-  value += by;
-  if (value == 0) counts.erase({key, *domain});
+  auto& domains = counts[key];
+  auto at = domains.try_emplace(*domain).first;
+  at->second += by;
+  if (at->second != 0) return;
+  domains.erase(at);
+  if (domains.empty()) counts.erase(key);
 }
 
 int64_t value_of(const Counts& counts, const std::string& key, const std::string& domain) {
-  auto at = counts.find({key, domain});
-  return at == counts.end() ? 0 : at->second;
+  auto of_key = counts.find(key);
+  if (of_key == counts.end()) return 0;
+  auto at = of_key->second.find(domain);
+  return at == of_key->second.end() ? 0 : at->second;
 }
 
 bool matches_all(const std::vector<AffinityTerm>& terms, const PodInfo& pod,
@@ -101,9 +108,10 @@ class InterPodAffinity final : public PreFilter, public Filter, public PreScore,
         return Status::unschedulable("node(s) didn't match pod anti-affinity rules");
       }
     }
-    for (const auto& [where, pods] : data->existing_anti) {
-      const std::string* domain = node.label(where.first);
-      if (domain && *domain == where.second && pods > 0) {
+    for (const auto& [key, domains] : data->existing_anti) {
+      const std::string* domain = node.label(key);
+      auto at = domain ? domains.find(*domain) : domains.end();
+      if (at != domains.end() && at->second > 0) {
         return Status::unschedulable("node(s) didn't satisfy existing pods anti-affinity rules");
       }
     }
@@ -126,9 +134,10 @@ class InterPodAffinity final : public PreFilter, public Filter, public PreScore,
   int64_t score(const CycleState& state, const PodInfo&, const NodeInfo& node,
                 const Snapshot&) const override {
     int64_t sum = 0;
-    for (const auto& [where, weight] : state.get<ScoreState>(kScoreKey)->weights) {
-      const std::string* domain = node.label(where.first);
-      if (domain && *domain == where.second) sum += weight;
+    for (const auto& [key, domains] : state.get<ScoreState>(kScoreKey)->weights) {
+      const std::string* domain = node.label(key);
+      auto at = domain ? domains.find(*domain) : domains.end();
+      if (at != domains.end()) sum += at->second;
     }
     return sum;
   }
