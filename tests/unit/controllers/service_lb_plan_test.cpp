@@ -1,4 +1,4 @@
-#include "server/cloud/service_lb_plan.h"
+#include "server/controllers/service_lb_plan.h"
 
 #include <catch2/catch.hpp>
 
