@@ -11,7 +11,8 @@ constexpr size_t kSimilarMax = 10;
 constexpr Micros kSimilarWindow = Seconds{600};
 
 std::string object_key(const EventSubject& s) {
-  return s.kind + '\0' + s.namespace_ + '\0' + s.name + '\0' + s.uid + '\0' + s.api_version;
+  return s.component + '\0' + s.kind + '\0' + s.namespace_ + '\0' + s.name + '\0' + s.uid + '\0' +
+         s.api_version;
 }
 
 }  // namespace

@@ -161,9 +161,9 @@ class QueuedRecorder : public std::enable_shared_from_this<QueuedRecorder> {
     out.type_ = event.type;
     out.reason = event.reason;
     out.message = message;
-    out.source.component = component_;
+    out.source.component = subject.component.empty() ? component_ : subject.component;
     out.source.host = host_;
-    out.reportingComponent = component_;
+    out.reportingComponent = out.source.component;
     out.reportingInstance = host_;
     out.firstTimestamp = event.at;
     out.lastTimestamp = event.at;

@@ -20,6 +20,10 @@ wait_for 10 "three replicas behind the ClusterIP" answers a "http://$cluster_ip"
 same "the answers are the pods" "$(k get pods -o name | sed 's,pod/,,' | sort)" "$(cat "$work/answers")"
 wait_for 10 "three replicas behind the NodePort" answers b "http://192.168.77.1:$node_port" 3
 
+check_out "events name their source" '^deployment-controller deployment-controller$' k get events \
+  --field-selector involvedObject.kind=Deployment,reason=ScalingReplicaSet \
+  -o 'jsonpath={.items[0].source.component} {.items[0].reportingComponent}'
+
 say "scale, roll out, undo"
 wait_for 20 "the import of a further image" grep -q test-2.tar "${node_log[n1]}"
 check "patch" k patch deployment web \

@@ -14,6 +14,7 @@ namespace orch::client {
 
 struct EventSubject {
   std::string api_version, kind, namespace_, name, uid, resource_version, field_path;
+  std::string component;  // whose event it is; "" = the recorder's own
 };
 EventSubject subject_of(const api::Object& object);
 

@@ -17,6 +17,45 @@ constexpr SpecFunction kSpecs[] = {
 #undef ORCH_CONTROLLER
 };
 
+// Upstream's event sources, where they are not the controller's name.
+std::string event_source(const std::string& name) {
+  static constexpr std::pair<std::string_view, std::string_view> kSources[] = {
+      {"disruption-controller", "controllermanager"},
+      {"endpoints-controller", "endpoint-controller"},
+      {"endpointslice-controller", "endpoint-slice-controller"},
+      {"endpointslice-mirroring-controller", "endpoint-slice-mirroring-controller"},
+      {"ephemeral-volume-controller", "ephemeral_volume"},
+      {"horizontal-pod-autoscaler-controller", "horizontal-pod-autoscaler"},
+      {"node-ipam-controller", "cidrAllocator"},
+      {"node-lifecycle-controller", "node-controller"},
+      {"persistentvolume-attach-detach-controller", "attachdetach-controller"},
+      {"persistentvolume-binder-controller", "persistentvolume-controller"},
+      {"replicationcontroller-controller", "replication-controller"},
+      {"servicelb", "service-controller"},
+  };
+  for (const auto& [controller, source] : kSources) {
+    if (name == controller) return std::string(source);
+  }
+  return name;
+}
+
+// One recorder for all, each controller's events under its own name.
+class NamedRecorder final : public client::EventRecorder {
+ public:
+  NamedRecorder(client::EventRecorder& recorder, std::string component)
+      : recorder_(recorder), component_(std::move(component)) {}
+  void record(const client::EventSubject& subject, std::string_view type, std::string_view reason,
+              std::string_view message) override {
+    client::EventSubject mine = subject;
+    mine.component = component_;
+    recorder_.record(mine, type, reason, message);
+  }
+
+ private:
+  client::EventRecorder& recorder_;
+  const std::string component_;
+};
+
 }  // namespace
 
 bool is_controller_selected(std::string_view name, const std::vector<std::string>& selection) {
@@ -31,13 +70,14 @@ bool is_controller_selected(std::string_view name, const std::vector<std::string
 
 struct Controllers::Impl {
   client::ControllerContext context;
+  std::vector<std::unique_ptr<NamedRecorder>> recorders;
   std::vector<std::unique_ptr<client::Controller>> controllers;
   std::vector<std::string> names;  // of all, those that are disabled too
 };
 
 Controllers::Controllers(Env& env, const client::Client& client, client::InformerSet& informers,
                          client::EventRecorder& events, ControllersConfig config)
-    : impl_(new Impl{{env, client, informers, events}, {}, {}}) {
+    : impl_(new Impl{{env, client, informers, events}, {}, {}, {}}) {
   for (const SpecFunction make : kSpecs) {
     auto spec = make(impl_->context, config);
     impl_->names.push_back(spec.name);
@@ -47,8 +87,10 @@ Controllers::Controllers(Env& env, const client::Client& client, client::Informe
       log::info("controllers", "{} is disabled", spec.name);
       continue;
     }
-    impl_->controllers.push_back(
-        std::make_unique<client::Controller>(impl_->context, std::move(spec)));
+    auto& recorder = *impl_->recorders.emplace_back(
+        std::make_unique<NamedRecorder>(events, event_source(spec.name)));
+    impl_->controllers.push_back(std::make_unique<client::Controller>(
+        client::ControllerContext{env, client, informers, recorder}, std::move(spec)));
   }
 }
 
