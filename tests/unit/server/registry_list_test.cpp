@@ -74,7 +74,7 @@ TEST_CASE("forged continue tokens") {
     const auto answer = api.get(std::string(kConfigMaps) + "?continue=" + token);
     CHECK(answer.status == 400);
   }
-  CHECK(api.get(std::string(kConfigMaps) + "?limit=-1").status == 400);
+  CHECK(api.get(std::string(kConfigMaps) + "?limit=-1").status == 200);
   CHECK(api.get(std::string(kConfigMaps) + "?limit=9223372036854775808").status == 400);
 }
 

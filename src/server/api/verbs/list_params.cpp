@@ -1,5 +1,5 @@
 // metav1.ListOptions from the query, with upstream's rules (ValidateListOptions).
-#include <fmt/format.h>
+#include <algorithm>
 
 #include "orch/base/strings.h"
 #include "server/api/verbs/verbs.h"
@@ -62,10 +62,7 @@ api::ApiResult<ListParams> list_params(const Call& call, const api::ResourceInfo
   ListParams params;
   if (!call.param("limit").empty()) {
     ORCH_TRY(params.limit, int_param(call, "limit"));
-    if (params.limit < 0) {
-      return Err(api::bad_request(fmt::format(
-          "limit: Invalid value: {}: must be greater than or equal to 0", params.limit)));
-    }
+    params.limit = std::max<int64_t>(params.limit, 0);  // as upstream: below 0 is no limit
   }
   if (!call.param("timeoutSeconds").empty()) {
     ORCH_CHECK(int_param(call, "timeoutSeconds"));
