@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "api/kinds/checks.h"
+#include "api/kinds/core/volume_sources.h"
 
 namespace orch::api {
 namespace {
@@ -33,16 +34,7 @@ void validate_secret_ref(const Ptr<SecretReference>& ref, const std::string& pat
 
 void validate_csi(const CSIPersistentVolumeSource& csi, const std::string& path,
                   FieldErrors& errors) {
-  check_required(csi.driver, path + ".driver", errors);
-  if (csi.driver.size() > 63) {
-    errors.too_long(path + ".driver", 63);
-  } else if (!csi.driver.empty()) {
-    std::string lower = csi.driver;
-    for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    if (const auto why = check_dns1123_subdomain(lower); !why.empty()) {
-      errors.invalid(path + ".driver", quoted(csi.driver), why);
-    }
-  }
+  validate_csi_driver(csi.driver, path + ".driver", errors);
   check_required(csi.volumeHandle, path + ".volumeHandle", errors);
   validate_secret_ref(csi.controllerPublishSecretRef, path + ".controllerPublishSecretRef", errors);
   validate_secret_ref(csi.controllerExpandSecretRef, path + ".controllerExpandSecretRef", errors);
@@ -52,21 +44,7 @@ void validate_csi(const CSIPersistentVolumeSource& csi, const std::string& path,
 
 void validate_iscsi(const ISCSIPersistentVolumeSource& iscsi, const std::string& path,
                     FieldErrors& errors) {
-  check_required(iscsi.targetPortal, path + ".targetPortal", errors);
-  check_required(iscsi.iqn, path + ".iqn", errors);
-  const auto& iqn = iscsi.iqn;
-  if (!iqn.empty() && !iqn.starts_with("iqn") && !iqn.starts_with("eui") &&
-      !iqn.starts_with("naa")) {
-    errors.invalid(path + ".iqn", quoted(iqn),
-                   "must be valid format starting with iqn, eui, or naa");
-  }
-  if (iscsi.lun < 0 || iscsi.lun > 255) {
-    errors.invalid(path + ".lun", std::to_string(iscsi.lun),
-                   "must be between 0 and 255, inclusive");
-  }
-  if ((iscsi.chapAuthDiscovery || iscsi.chapAuthSession) && !iscsi.secretRef) {
-    errors.required(path + ".secretRef");
-  }
+  validate_iscsi_target(iscsi, path, errors);
   if (iscsi.secretRef) check_required(iscsi.secretRef->name, path + ".secretRef.name", errors);
 }
 
@@ -86,64 +64,15 @@ void validate_fc(const FCVolumeSource& fc, const std::string& path, FieldErrors&
   }
 }
 
-// The fields that must be given, of sources that need no more.
-void validate_required_parts(const PersistentVolumeSource& s, const std::string& path,
-                             FieldErrors& errors) {
-  const auto need = [&](std::string_view value, const char* field) {
-    check_required(value, path + field, errors);
-  };
-  if (s.gcePersistentDisk) need(s.gcePersistentDisk->pdName, ".gcePersistentDisk.pdName");
-  if (s.awsElasticBlockStore)
-    need(s.awsElasticBlockStore->volumeID, ".awsElasticBlockStore.volumeID");
-  if (s.glusterfs) {
-    need(s.glusterfs->endpoints, ".glusterfs.endpoints");
-    need(s.glusterfs->path, ".glusterfs.path");
-  }
-  if (s.cinder) need(s.cinder->volumeID, ".cinder.volumeID");
-  if (s.flexVolume) need(s.flexVolume->driver, ".flexVolume.driver");
-  if (s.vsphereVolume) need(s.vsphereVolume->volumePath, ".vsphereVolume.volumePath");
-  if (s.photonPersistentDisk) need(s.photonPersistentDisk->pdID, ".photonPersistentDisk.pdID");
-  if (s.portworxVolume) need(s.portworxVolume->volumeID, ".portworxVolume.volumeID");
-  if (s.azureDisk) {
-    need(s.azureDisk->diskName, ".azureDisk.diskName");
-    need(s.azureDisk->diskURI, ".azureDisk.diskURI");
-  }
-  if (s.azureFile) {
-    need(s.azureFile->secretName, ".azureFile.secretName");
-    need(s.azureFile->shareName, ".azureFile.shareName");
-    if (s.azureFile->secretNamespace && s.azureFile->secretNamespace->empty()) {
-      errors.required(path + ".azureFile.secretNamespace");
-    }
-  }
-  if (s.scaleIO) {
-    need(s.scaleIO->gateway, ".scaleIO.gateway");
-    need(s.scaleIO->system, ".scaleIO.system");
-    need(s.scaleIO->volumeName, ".scaleIO.volumeName");
-  }
-  if (s.quobyte) {
-    need(s.quobyte->registry, ".quobyte.registry");
-    need(s.quobyte->volume, ".quobyte.volume");
-  }
-  if (s.rbd) {
-    if (s.rbd->monitors.empty()) errors.required(path + ".rbd.monitors");
-    need(s.rbd->image, ".rbd.image");
-  }
-  if (s.cephfs && s.cephfs->monitors.empty()) errors.required(path + ".cephfs.monitors");
-}
-
 void validate_sources(const PersistentVolumeSpec& spec, const std::string& path, bool has_affinity,
                       FieldErrors& errors) {
   const PersistentVolumeSource& source = spec;
-  size_t count = 0;
-  for (const auto& field : PersistentVolumeSource::type_info().fields) {
-    if (field.container->size(reinterpret_cast<const char*>(&source) + field.offset) == 0) continue;
-    if (count++ > 0) {
-      errors.forbidden(fmt::format("{}.{}", path, field.json_name),
-                       "may not specify more than 1 volume type");
-    }
+  validate_one_source(source, path, errors);
+  validate_required_parts(source, path, errors);
+  if (spec.azureFile && spec.azureFile->secretNamespace &&
+      spec.azureFile->secretNamespace->empty()) {
+    errors.required(path + ".azureFile.secretNamespace");
   }
-  if (count == 0) errors.required(path, "must specify a volume type");
-  validate_required_parts(spec, path, errors);
   if (spec.hostPath) validate_host_path(*spec.hostPath, path + ".hostPath", errors);
   if (spec.nfs) {
     check_required(spec.nfs->server, path + ".nfs.server", errors);

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "api/kinds/core/pod_parts.h"
+#include "api/kinds/core/volume_sources.h"
 #include "orch/base/strings.h"
 
 namespace orch::api {
@@ -117,78 +118,17 @@ void validate_projected(const ProjectedVolumeSource& projected, const std::strin
 }
 
 void validate_csi(const CSIVolumeSource& csi, const std::string& path, FieldErrors& errors) {
-  if (csi.driver.empty()) {
-    errors.required(path + ".driver");
-  } else if (csi.driver.size() > 63) {
-    errors.too_long(path + ".driver", 63);
-  } else if (const auto why = check_dns1123_subdomain(to_lower(csi.driver)); !why.empty()) {
-    errors.invalid(path + ".driver", quoted(csi.driver), why);
-  }
+  validate_csi_driver(csi.driver, path + ".driver", errors);
   if (csi.nodePublishSecretRef && csi.nodePublishSecretRef->name.empty()) {
     errors.required(path + ".nodePublishSecretRef.name");
   }
 }
 
-void validate_iscsi(const ISCSIVolumeSource& iscsi, const std::string& path, FieldErrors& errors) {
-  check_required(iscsi.targetPortal, path + ".targetPortal", errors);
-  check_required(iscsi.iqn, path + ".iqn", errors);
-  const auto& iqn = iscsi.iqn;
-  if (!iqn.empty() && !iqn.starts_with("iqn") && !iqn.starts_with("eui") &&
-      !iqn.starts_with("naa")) {
-    errors.invalid(path + ".iqn", quoted(iqn),
-                   "must be valid format starting with iqn, eui, or naa");
-  }
-  if (iscsi.lun < 0 || iscsi.lun > 255) {
-    errors.invalid(path + ".lun", std::to_string(iscsi.lun),
-                   "must be between 0 and 255, inclusive");
-  }
-  if ((iscsi.chapAuthDiscovery || iscsi.chapAuthSession) && !iscsi.secretRef) {
-    errors.required(path + ".secretRef");
-  }
-}
-
 // Sources of drivers that nodes no longer have built in: the fields they cannot do without.
 void validate_legacy(const Volume& v, const std::string& at, FieldErrors& errors) {
-  const auto need = [&](const std::string& value, const char* field) {
-    check_required(value, at + field, errors);
-  };
-  if (v.gcePersistentDisk) need(v.gcePersistentDisk->pdName, ".gcePersistentDisk.pdName");
-  if (v.awsElasticBlockStore) {
-    need(v.awsElasticBlockStore->volumeID, ".awsElasticBlockStore.volumeID");
-  }
-  if (v.glusterfs) {
-    need(v.glusterfs->endpoints, ".glusterfs.endpoints");
-    need(v.glusterfs->path, ".glusterfs.path");
-  }
-  if (v.rbd) {
-    if (v.rbd->monitors.empty()) errors.required(at + ".rbd.monitors");
-    need(v.rbd->image, ".rbd.image");
-  }
-  if (v.cephfs && v.cephfs->monitors.empty()) errors.required(at + ".cephfs.monitors");
-  if (v.cinder) need(v.cinder->volumeID, ".cinder.volumeID");
-  if (v.flexVolume) need(v.flexVolume->driver, ".flexVolume.driver");
-  if (v.azureFile) {
-    need(v.azureFile->secretName, ".azureFile.secretName");
-    need(v.azureFile->shareName, ".azureFile.shareName");
-  }
-  if (v.vsphereVolume) need(v.vsphereVolume->volumePath, ".vsphereVolume.volumePath");
-  if (v.photonPersistentDisk) need(v.photonPersistentDisk->pdID, ".photonPersistentDisk.pdID");
-  if (v.portworxVolume) need(v.portworxVolume->volumeID, ".portworxVolume.volumeID");
-  if (v.azureDisk) {
-    need(v.azureDisk->diskName, ".azureDisk.diskName");
-    need(v.azureDisk->diskURI, ".azureDisk.diskURI");
-  }
-  if (v.scaleIO) {
-    need(v.scaleIO->gateway, ".scaleIO.gateway");
-    need(v.scaleIO->system, ".scaleIO.system");
-    need(v.scaleIO->volumeName, ".scaleIO.volumeName");
-  }
-  if (v.quobyte) {
-    need(v.quobyte->registry, ".quobyte.registry");
-    need(v.quobyte->volume, ".quobyte.volume");
-  }
+  validate_required_parts<VolumeSource>(v, at, errors);
   if (v.gitRepo) {
-    need(v.gitRepo->repository, ".gitRepo.repository");
+    check_required(v.gitRepo->repository, at + ".gitRepo.repository", errors);
     validate_relative_path(v.gitRepo->directory, at + ".gitRepo.directory", errors);
   }
   if (v.fc) {
@@ -255,27 +195,13 @@ void validate_source(const Volume& v, const std::string& at, FieldErrors& errors
     }
   }
   validate_files(v, at, errors);
-  if (v.iscsi) validate_iscsi(*v.iscsi, at + ".iscsi", errors);
+  if (v.iscsi) validate_iscsi_target(*v.iscsi, at + ".iscsi", errors);
   if (v.csi) validate_csi(*v.csi, at + ".csi", errors);
   if (v.image && !v.image->pullPolicy.empty()) {
     check_one_of(v.image->pullPolicy, at + ".image.pullPolicy", {"Always", "IfNotPresent", "Never"},
                  errors);
   }
   validate_legacy(v, at, errors);
-}
-
-// Each source after the first is one too many.
-void validate_count(const Volume& volume, const std::string& at, FieldErrors& errors) {
-  const VolumeSource& source = volume;
-  size_t count = 0;
-  for (const auto& field : VolumeSource::type_info().fields) {
-    if (field.container->size(reinterpret_cast<const char*>(&source) + field.offset) == 0) continue;
-    if (count++ > 0) {
-      errors.forbidden(fmt::format("{}.{}", at, field.json_name),
-                       "may not specify more than 1 volume type");
-    }
-  }
-  if (count == 0) errors.required(at, "must specify a volume type");
 }
 
 }  // namespace
@@ -288,7 +214,7 @@ KnownVolumes validate_volumes(const std::vector<Volume>& volumes, const std::str
     const std::string at = indexed(path, i);
     const auto check = [&](FieldErrors& out) {
       validate_source(v, at, out);
-      validate_count(v, at, out);
+      validate_one_source<VolumeSource>(v, at, out);
       if (v.name.empty()) {
         out.required(at + ".name");
       } else {
