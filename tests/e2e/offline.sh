@@ -34,6 +34,9 @@ wait_for 30 "the pod runs" outputs '^Running 10\.' k get pod web -o 'jsonpath={.
 uid=$(k get pod web -o 'jsonpath={.metadata.uid}')
 wait_for 10 "it answers" answers_there
 
+# The agent writes down what it runs half a second after a change at the latest.
+wait_for 5 "the agent's note of the pod" grep -q "$uid" "$work/n2/agent/pods.json"
+
 say "the server goes"
 stop_orch n1
 check "the pod answers" answers_there

@@ -138,7 +138,8 @@ TEST_CASE(
   const auto evicting = [&] {
     int count = 0;
     for (const char* name : names) {
-      for (const auto& taint : c.client.get<corev1::Node>("", name)->spec.taints) {
+      const auto node = c.client.get<corev1::Node>("", name);
+      for (const auto& taint : node->spec.taints) {
         if (taint.effect == "NoExecute") ++count;
       }
     }
