@@ -24,7 +24,14 @@ if [ ${#missing[@]} -gt 0 ]; then
   say "apt-get update"
   apt-get update -q
   say "apt-get install ${missing[*]}"
-  # Services that packages bring (containerd) are not started: orch runs its own.
+  # Services that packages bring (containerd, etcd, prometheus) are not started: orch and its tests run
+  # their own. A policy that the machine already has stays as it is.
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod +x "$policy"
+  fi
   apt-get install -y -q --no-install-recommends "${missing[@]}"
 fi
 say "dependencies are there"
