@@ -40,6 +40,24 @@ check "a new pod" k scale deploy/web --replicas=4
 check "rollout" k rollout status deploy/web --timeout=60s
 wait_for 15 "four answer" answers a "http://$cluster_ip" 4
 
+say "kill -9 of the container runtime"
+before=$(pods)
+watch_line='{.metadata.name} {.status.phase} {.status.containerStatuses[0].restartCount}{"\n"}'
+k get pods -w -o "jsonpath=$watch_line" >"$work/watch" 2>&1 &
+watching=$!
+children+=($watching)
+wait_for 10 "the watch" outputs '^4$' grep -c web- "$work/watch"
+check "kill" kill -9 "$(pgrep -f "^[^ ]*containerd --config ${node_data[n1]}/")"
+wait_for 20 "exec after the runtime's end" k exec deploy/web -- true
+check "run" k run later --image=docker.io/library/orch-test:1 --labels=app=later
+check "a new pod starts" k wait --for=condition=Ready pod/later --timeout=30s
+check "and goes" k delete pod later --grace-period=1
+same_pods || fail "the pods changed: $(same_pods)"
+kill $watching
+wait $watching 2>/dev/null
+same "nobody saw a pod change" "" "$(grep -Ev '^(web-[a-z0-9-]+ Running 0|later .*)$' "$work/watch")"
+check_out "the node stayed" 'n1 +Ready' k get nodes
+
 say "kill -9 under load, 20 times"
 stop_orch n1 TERM
 client_files
