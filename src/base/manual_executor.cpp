@@ -2,6 +2,7 @@
 #include <deque>
 #include <map>
 #include <string>
+#include <unordered_map>
 
 #include "orch/base/executor.h"
 
@@ -10,12 +11,16 @@ namespace {
 
 struct Queue {
   std::deque<Task> ready;
-  struct Timer {
-    uint64_t id;
-    Task task;
-  };
-  std::multimap<MonoTime, Timer> timers;
+  using Place = std::pair<MonoTime, uint64_t>;  // due, then in the order of their making
+  std::map<Place, Task> timers;
+  std::unordered_map<uint64_t, MonoTime> due;  // of each timer, by id
   uint64_t serial = 0;
+
+  Task take_first() {
+    auto first = timers.extract(timers.begin());
+    due.erase(first.key().second);
+    return std::move(first.mapped());
+  }
 };
 
 class ManualStrand final : public Strand {
@@ -27,16 +32,16 @@ class ManualStrand final : public Strand {
   void post(Task task) override { queue_->ready.push_back(guarded(std::move(task))); }
   uint64_t post_after(Micros delay, Task task) override {
     const uint64_t id = ++queue_->serial;
-    queue_->timers.emplace(clock_.mono() + delay, Queue::Timer{id, guarded(std::move(task))});
+    const MonoTime due = clock_.mono() + delay;
+    queue_->timers.emplace(Queue::Place{due, id}, guarded(std::move(task)));
+    queue_->due.emplace(id, due);
     return id;
   }
   void cancel_timer(uint64_t id) override {
-    for (auto it = queue_->timers.begin(); it != queue_->timers.end(); ++it) {
-      if (it->second.id == id) {
-        queue_->timers.erase(it);
-        return;
-      }
-    }
+    const auto at = queue_->due.find(id);
+    if (at == queue_->due.end()) return;
+    queue_->timers.erase({at->second, id});
+    queue_->due.erase(at);
   }
 
  private:
@@ -61,9 +66,8 @@ class ManualExecutorImpl final : public ManualExecutor {
 
   void run_until_idle() override {
     for (;;) {
-      while (!queue_->timers.empty() && queue_->timers.begin()->first <= clock_.mono()) {
-        queue_->ready.push_back(std::move(queue_->timers.begin()->second.task));
-        queue_->timers.erase(queue_->timers.begin());
+      while (!queue_->timers.empty() && queue_->timers.begin()->first.first <= clock_.mono()) {
+        queue_->ready.push_back(queue_->take_first());
       }
       if (queue_->ready.empty()) return;
       Task task = std::move(queue_->ready.front());
@@ -75,8 +79,8 @@ class ManualExecutorImpl final : public ManualExecutor {
   void advance(Micros by) override {
     const MonoTime end = clock_.mono() + by;
     run_until_idle();
-    while (!queue_->timers.empty() && queue_->timers.begin()->first <= end) {
-      const MonoTime due = queue_->timers.begin()->first;
+    while (!queue_->timers.empty() && queue_->timers.begin()->first.first <= end) {
+      const MonoTime due = queue_->timers.begin()->first.first;
       if (due > clock_.mono()) clock_.advance(due - clock_.mono());
       run_until_idle();
     }

@@ -31,10 +31,11 @@ struct InformerSet::Impl {
   mutable std::mutex mutex;
   bool started = false;
   std::map<const api::ResourceInfo*, std::unique_ptr<InformerBase>> informers;
+  std::vector<InformerBase*> in_order;  // of their making: where order shows, addresses must not
 };
 
 InformerSet::InformerSet(Env& env, Transport& transport)
-    : impl_(new Impl{env, transport, {}, false, {}}) {}
+    : impl_(new Impl{env, transport, {}, false, {}, {}}) {}
 InformerSet::~InformerSet() { stop(); }
 
 InformerBase& InformerSet::get(const api::ResourceInfo& resource) {
@@ -42,6 +43,7 @@ InformerBase& InformerSet::get(const api::ResourceInfo& resource) {
   auto& informer = impl_->informers[&resource];
   if (!informer) {
     informer = std::make_unique<InformerBase>(impl_->env, impl_->transport, resource);
+    impl_->in_order.push_back(informer.get());
     informer->add_index("owner", controller_uid);
     informer->add_index("namespace", namespace_of);
     if (resource.type == &api::corev1::Pod::type_info()) informer->add_index("node", node_of);
@@ -53,12 +55,12 @@ InformerBase& InformerSet::get(const api::ResourceInfo& resource) {
 void InformerSet::start_all() {
   std::lock_guard lock(impl_->mutex);
   impl_->started = true;
-  for (auto& [resource, informer] : impl_->informers) informer->start();
+  for (auto* informer : impl_->in_order) informer->start();
 }
 
 bool InformerSet::all_synced() const {
   std::lock_guard lock(impl_->mutex);
-  for (const auto& [resource, informer] : impl_->informers) {
+  for (const auto* informer : impl_->in_order) {
     if (!informer->synced()) return false;
   }
   return true;
@@ -69,7 +71,7 @@ void InformerSet::stop() {
   {
     std::lock_guard lock(impl_->mutex);
     impl_->started = false;
-    for (auto& [resource, informer] : impl_->informers) all.push_back(informer.get());
+    all = impl_->in_order;
   }
   // Unlocked: a handler that is waited for may call get().
   for (auto* informer : all) informer->stop();
