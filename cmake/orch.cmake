@@ -30,6 +30,7 @@ endfunction()
 orch_dependency(sqlite sqlite3)
 orch_dependency(yaml yaml-cpp)
 orch_dependency(openssl openssl)
+orch_dependency(zstd libzstd)
 orch_dependency(netlink libnl-nf-3.0 libnl-route-3.0 libnl-genl-3.0 libnl-3.0)
 # Without gRPC's own TLS and xDS, which would be 2.5 MB: TLS is src/net/http's, CRI is spoken over a Unix socket.
 # Debian's grpc++_unsecure.pc does not name what a static link needs beside it.
