@@ -1,6 +1,12 @@
 #include "orch/storage/kv_store.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
 
 #include "storage/errors.h"
 
@@ -60,5 +66,19 @@ Error lease_not_found(LeaseId id) {
 }
 
 Error stopped_error() { return Error{ErrorCode::kUnavailable, "the store is stopped"}; }
+
+StoreResult<Unit> sync_directory(const std::string& directory) {
+  const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool synced = fd >= 0 && ::fsync(fd) == 0;
+  const int error = errno;
+  if (fd >= 0) ::close(fd);
+  if (synced) return Unit{};
+  return Err(
+      Error{ErrorCode::kUnavailable, fmt::format("{}: {}", directory, std::strerror(error))});
+}
+
+std::string parent_directory(const std::string& path) {
+  return std::filesystem::absolute(path).parent_path();
+}
 
 }  // namespace orch::storage

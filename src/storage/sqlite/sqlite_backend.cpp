@@ -12,6 +12,7 @@
 
 #include "orch/base/file.h"
 #include "orch/base/log.h"
+#include "storage/errors.h"
 
 namespace orch::storage {
 
@@ -37,16 +38,6 @@ CREATE TABLE volatile(key BLOB PRIMARY KEY, id INTEGER NOT NULL, created INTEGER
 CREATE TABLE lease(id INTEGER PRIMARY KEY, ttl_seconds INTEGER NOT NULL);
 CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 )sql";
-
-StoreResult<Unit> sync_directory(const std::string& directory) {
-  const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool synced = fd >= 0 && ::fsync(fd) == 0;
-  const int error = errno;
-  if (fd >= 0) ::close(fd);
-  if (synced) return Unit{};
-  return Err(
-      Error{ErrorCode::kUnavailable, fmt::format("{}: {}", directory, std::strerror(error))});
-}
 
 bool has_content(const std::string& file) {
   struct stat info {};
@@ -77,7 +68,7 @@ StoreResult<std::unique_ptr<SqliteBackend>> SqliteBackend::open(const std::strin
   ORCH_CHECK(backend->prepare_statements());
   if (fresh) {
     ORCH_CHECK(sync_directory(directory));
-    ORCH_CHECK(sync_directory(std::filesystem::absolute(directory).parent_path()));
+    ORCH_CHECK(sync_directory(parent_directory(directory)));
   }
   backend->refresh_size();
   return backend;
