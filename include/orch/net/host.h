@@ -27,6 +27,7 @@ struct InstanceNames {
   std::string bridge;          // pods' bridge (CNI)
   std::string vxlan;           // overlay device
   std::string dns_link;        // carries the cluster DNS address
+  std::string lb_link;         // carries the load balancers' addresses this node announces
   std::string proxy_table;     // nf_tables, family ip
   std::string overlay_table;   // masquerade of pods -> outside
   std::string hostport_table;  // CNI hostPort

@@ -147,6 +147,13 @@ Result<Unit, NetError> enable_forwarding();
 
 // `link` exists, is up and holds `address`/32: every node answers cluster DNS on the same address.
 Result<Unit, NetError> ensure_dummy_address(const std::string& link, std::string_view address);
+// `link` holds exactly these addresses, each as /32, so that the kernel answers for them on every
+// link (ARP); with none the link goes. Returns those that are new here.
+Result<std::vector<uint32_t>, NetError> hold_addresses(const std::string& link,
+                                                       const std::vector<uint32_t>& addresses);
+// Tells the neighbours on the link of `via` (an address of this machine) that `address` is here now
+// (gratuitous ARP, RFC 5227 section 3).
+Result<Unit, NetError> announce_address(uint32_t address, std::string_view via);
 // Where the host has no route towards Services (no default route), gives it one over `link`, so
 // that its own connections to cluster IPs get as far as the proxy. `source` = the node's address.
 Result<Unit, NetError> ensure_service_route(const std::string& link, std::string_view service_cidr,

@@ -37,8 +37,10 @@ struct ProxyPort {
 };
 struct ProxyService {
   std::string namespace_, name;
-  std::vector<std::string> cluster_ips;   // IPv4 is served, IPv6 skipped; "None" too
-  std::vector<std::string> external_ips;  // spec.externalIPs and status.loadBalancer.ingress[].ip
+  std::vector<std::string> cluster_ips;                  // IPv4 is served, IPv6 skipped; "None" too
+  std::vector<std::string> external_ips;                 // spec.externalIPs
+  std::vector<std::string> load_balancer_ips;            // status.loadBalancer.ingress[].ip
+  std::vector<std::string> load_balancer_source_ranges;  // who may use those; empty = everybody
   std::vector<ProxyPort> ports;
   bool session_affinity_client_ip = false;
   Seconds affinity_timeout{10800};
@@ -65,6 +67,10 @@ struct Backend {
   uint16_t port = 0;
   auto operator<=>(const Backend&) const = default;
 };
+struct SourceRange {
+  uint32_t network = 0, mask = 0;
+  auto operator<=>(const SourceRange&) const = default;
+};
 struct FrontendRule {
   enum class Kind : uint8_t {
     kInternal,       // cluster IP: masquerade sources outside the cluster CIDR
@@ -77,7 +83,9 @@ struct FrontendRule {
   std::vector<Backend> endpoints;  // sorted, unique
   std::vector<Backend> local;      // kExternalLocal; empty = drop
   uint32_t affinity_seconds = 0;   // 0 = none
-  std::string owner;               // "namespace/name:port", for messages
+  bool guarded = false;            // new connections only from `sources`, the rest is dropped
+  std::vector<SourceRange> sources;
+  std::string owner;  // "namespace/name:port", for messages
   bool operator==(const FrontendRule&) const = default;
 };
 struct RuleSet {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <set>
@@ -52,6 +53,7 @@ class NetworkImpl final : public std::enable_shared_from_this<NetworkImpl> {
   void schedule(Work& work, void (NetworkImpl::*run)(), Micros delay);
   void sync_nodes();
   void sync_services();
+  void sync_announced();
   void prepare_host();
   void start_dns();
   std::vector<SlicePtr> slices_of(const Service& service) const {
@@ -71,6 +73,8 @@ class NetworkImpl final : public std::enable_shared_from_this<NetworkImpl> {
   std::unique_ptr<net::DnsServer> dns_;
   std::atomic<bool> stopped_{false};
   Work nodes_work_, services_work_;
+  std::vector<uint32_t> announced_;  // on the strand only
+  bool announced_known_ = false;     // what an earlier run left is looked at once
   std::mutex mutex_;
   std::string pod_cidr_;  // whose CNI configuration is written; guarded by mutex_
 };
@@ -186,10 +190,35 @@ void NetworkImpl::sync_services() {
     log::warn("proxy", "{}", applied.error());
     schedule(services_work_, &NetworkImpl::sync_services, kRetry);
   }
+  sync_announced();
   if (!dns_) return;
   std::set<std::string> namespaces;
   for (const auto& ns : informers_.get<Namespace>().list()) namespaces.insert(ns->metadata.name);
   dns_->set_view(net::DnsView::build(config_.cluster_domain, namespaces, named));
+}
+
+void NetworkImpl::sync_announced() {
+  std::vector<uint32_t> wanted;
+  for (const auto& object : informers_.get<Service>().list()) {
+    const auto& service = static_cast<const Service&>(*object);
+    const auto more = announced_addresses(service, config_.node_name);
+    wanted.insert(wanted.end(), more.begin(), more.end());
+  }
+  std::sort(wanted.begin(), wanted.end());
+  if (announced_known_ && wanted == announced_) return;
+  auto fresh = net::hold_addresses(config_.names.lb_link, wanted);
+  if (!fresh) {
+    log::warn("network", "load balancer addresses: {}", fresh.error());
+    return schedule(services_work_, &NetworkImpl::sync_services, kRetry);
+  }
+  announced_ = wanted;
+  announced_known_ = true;
+  for (const uint32_t address : *fresh) {
+    log::info("network", "announcing load balancer address {}", net::format_ipv4(address));
+    if (auto told = net::announce_address(address, config_.node_ip); !told) {
+      log::warn("network", "{}", told.error());
+    }
+  }
 }
 
 // Owns the shared implementation, so that tasks still queued find it or find it gone.

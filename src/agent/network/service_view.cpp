@@ -1,5 +1,7 @@
 #include "agent/network/service_view.h"
 
+#include "orch/net/netlink.h"
+
 namespace orch::agent {
 
 using namespace api;
@@ -58,6 +60,20 @@ bool is_proxied(const corev1::Service& service) {
   return labels.count("service.kubernetes.io/service-proxy-name") == 0;
 }
 
+std::vector<uint32_t> announced_addresses(const corev1::Service& service,
+                                          const std::string& node_name) {
+  std::vector<uint32_t> out;
+  auto node = service.metadata.annotations.find(kAnnouncingNode);
+  if (service.spec.type != "LoadBalancer" || node == service.metadata.annotations.end() ||
+      node->second != node_name) {
+    return out;
+  }
+  for (const auto& ingress : service.status.loadBalancer.ingress) {
+    if (auto address = net::parse_ipv4(ingress.ip)) out.push_back(*address);
+  }
+  return out;
+}
+
 net::ProxyService proxy_service(const corev1::Service& service, const std::vector<SlicePtr>& slices,
                                 const std::string& node_name) {
   const auto& spec = service.spec;
@@ -69,9 +85,10 @@ net::ProxyService proxy_service(const corev1::Service& service, const std::vecto
   out.external_ips = spec.externalIPs;
   for (const auto& ingress : service.status.loadBalancer.ingress) {
     if (!ingress.ip.empty() && ingress.ipMode.value_or("VIP") == "VIP") {
-      out.external_ips.push_back(ingress.ip);
+      out.load_balancer_ips.push_back(ingress.ip);
     }
   }
+  out.load_balancer_source_ranges = spec.loadBalancerSourceRanges;
   out.session_affinity_client_ip = spec.sessionAffinity == "ClientIP";
   if (spec.sessionAffinityConfig && spec.sessionAffinityConfig->clientIP) {
     out.affinity_timeout =

@@ -17,6 +17,11 @@ using ServicePtr = std::shared_ptr<const api::corev1::Service>;
 using SlicePtr = std::shared_ptr<const api::discoveryv1::EndpointSlice>;
 
 // `slices` are the Service's.
+// The load balancer addresses of the Service that this node announces: the server's servicelb says
+// so by an annotation.
+inline constexpr const char* kAnnouncingNode = "orch.io/load-balancer-node";
+std::vector<uint32_t> announced_addresses(const api::corev1::Service& service,
+                                          const std::string& node_name);
 net::ProxyService proxy_service(const api::corev1::Service& service,
                                 const std::vector<SlicePtr>& slices, const std::string& node_name);
 net::DnsService dns_service(const api::corev1::Service& service,

@@ -82,6 +82,7 @@ InstanceNames instance_names(std::string_view data_dir) {
   names.bridge = base == "orch" ? "orch0" : "orch" + base + "b";
   names.vxlan = base == "orch" ? "orch.vx" : "orch" + base + "x";
   names.dns_link = base == "orch" ? "orch.dns" : "orch" + base + "d";
+  names.lb_link = base == "orch" ? "orch.lb" : "orch" + base + "l";
   names.proxy_table = base == "orch" ? "orch-proxy" : "orch-" + base + "-proxy";
   names.overlay_table = base == "orch" ? "orch-overlay" : "orch-" + base + "-overlay";
   names.hostport_table = base == "orch" ? "orch-hostport" : "orch-" + base + "-hostport";
@@ -127,7 +128,7 @@ std::vector<NetError> remove_all(const InstanceNames& names) {
       note((*netlink)->remove_link(link.name));
     }
   }
-  for (const auto* link : {&names.bridge, &names.vxlan, &names.dns_link}) {
+  for (const auto* link : {&names.bridge, &names.vxlan, &names.dns_link, &names.lb_link}) {
     note((*netlink)->remove_link(*link));
   }
   return errors;

@@ -120,6 +120,15 @@ class Builder {
       if (text == "None" || text.empty()) continue;
       add_address(text, port, internal, "clusterIP");
     }
+    if (!service.load_balancer_source_ranges.empty()) {
+      external.guarded = true;
+      external.sources = ranges_of(service, owner);
+    }
+    for (const std::string& text : service.load_balancer_ips) {
+      add_address(text, port, external, "load balancer IP");
+    }
+    external.guarded = false;  // upstream guards the load balancer's addresses alone
+    external.sources.clear();
     for (const std::string& text : service.external_ips) {
       add_address(text, port, external, "externalIP");
     }
@@ -136,6 +145,22 @@ class Builder {
     }
     rule.owner = owner;
     return rule;
+  }
+
+  // A range that cannot be read lets nobody in. IPv6 ranges are of no concern here.
+  std::vector<SourceRange> ranges_of(const ProxyService& service, const std::string& owner) {
+    std::vector<SourceRange> out;
+    for (const std::string& text : service.load_balancer_source_ranges) {
+      if (auto prefix = parse_prefix(trim(text))) {
+        out.push_back({prefix->network(), prefix->mask()});
+      } else if (text.find(':') == std::string::npos) {
+        out_.skipped.push_back(
+            fmt::format("service {}: invalid loadBalancerSourceRanges \"{}\"", owner, text));
+      }
+    }
+    std::sort(out.begin(), out.end());
+    out.erase(std::unique(out.begin(), out.end()), out.end());
+    return out;
   }
 
   void add_address(const std::string& text, const ProxyPort& port, const FrontendRule& rule,

@@ -88,7 +88,14 @@ TEST_CASE("service view: policies, affinity, external addresses") {
   CHECK(out.internal_traffic_local);
   CHECK(out.session_affinity_client_ip);
   CHECK(out.affinity_timeout == Seconds{60});
-  CHECK(out.external_ips == std::vector<std::string>{"198.51.100.1", "203.0.113.1"});
+  CHECK(out.external_ips == std::vector<std::string>{"198.51.100.1"});
+  CHECK(out.load_balancer_ips == std::vector<std::string>{"203.0.113.1"});
+  CHECK(announced_addresses(odd, "n1").empty());
+  odd.metadata.annotations[kAnnouncingNode] = "n1";
+  CHECK(announced_addresses(odd, "n1").size() == 2);
+  CHECK(announced_addresses(odd, "n2").empty());
+  odd.spec.type = "ClusterIP";
+  CHECK(announced_addresses(odd, "n1").empty());
   CHECK(out.health_check_node_port == 31000);
 }
 

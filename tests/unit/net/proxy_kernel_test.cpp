@@ -185,6 +185,65 @@ TEST_CASE("nftables: node ports and external IPs", "[kernel]") {
   }
 }
 
+TEST_CASE("nftables: source ranges of a load balancer", "[kernel]") {
+  if (skip_kernel_tests()) return;
+  Cluster cluster;
+  Servers servers(cluster, Protocol::kTcp);
+  const auto from_outside = [&] {
+    return ask(cluster.outside, Protocol::kTcp, "203.0.113.6", 80, 0, 500).error;
+  };
+  ProxyService service = service_of(Protocol::kTcp, 3);
+  service.load_balancer_ips = {"203.0.113.6"};
+  cluster.apply({service});
+  CHECK(from_outside() == "");
+  service.load_balancer_source_ranges = {"198.51.100.0/24"};
+  cluster.apply({service});
+  CHECK(from_outside() == "timeout");
+  CHECK(ask(cluster.outside, Protocol::kTcp, kVip, 80).error == "");
+  service.load_balancer_source_ranges.push_back("192.168.9.0/24");
+  cluster.apply({service});
+  CHECK(from_outside() == "");
+  CHECK(ask(*cluster.pods[0], Protocol::kTcp, "203.0.113.6", 80, 0, 500).error == "timeout");
+  service.load_balancer_source_ranges.clear();
+  cluster.apply({service});
+  CHECK(ask(*cluster.pods[0], Protocol::kTcp, "203.0.113.6", 80).error == "");
+  // Whole, from nothing: as after a restart.
+  service.load_balancer_source_ranges = {"198.51.100.0/24"};
+  cluster.node.run([&]() -> Result<Unit, NetError> {
+    ORCH_TRY(cluster.proxy, make_proxy_backend("nftables", {"orch-test"}));
+    return Unit{};
+  });
+  cluster.apply({service});
+  CHECK(from_outside() == "timeout");
+  cluster.apply({});
+}
+
+TEST_CASE("addresses are held, announced and given up", "[kernel]") {
+  if (skip_kernel_tests()) return;
+  TestNetns node{"holder"}, outside{"neighbour"};
+  connect(node, "out", "192.168.9.1/24", outside, "eth0", "192.168.9.2/24");
+  const uint32_t first = *parse_ipv4("192.168.9.50"), second = *parse_ipv4("192.168.9.51");
+  EchoServer server(node, Protocol::kTcp, "0.0.0.0", 80, "node");
+  const auto hold = [&](const std::vector<uint32_t>& addresses) {
+    std::vector<uint32_t> fresh;
+    node.run([&]() -> Result<Unit, NetError> {
+      ORCH_TRY(fresh, hold_addresses("lb", addresses));
+      for (const uint32_t address : fresh) ORCH_CHECK(announce_address(address, "192.168.9.1"));
+      return Unit{};
+    });
+    return fresh;
+  };
+  CHECK(ask(outside, Protocol::kTcp, "192.168.9.50", 80, 0, 300).error != "");
+  CHECK(hold({first, second}) == std::vector<uint32_t>{first, second});
+  CHECK(hold({first, second}).empty());
+  CHECK(ask(outside, Protocol::kTcp, "192.168.9.50", 80).server == "node");
+  CHECK(hold({second}).empty());
+  CHECK(ask(outside, Protocol::kTcp, "192.168.9.51", 80).server == "node");
+  CHECK(ask(outside, Protocol::kTcp, "192.168.9.50", 80, 0, 300).error != "");
+  CHECK(hold({}).empty());
+  CHECK_FALSE(node.netlink()->find_link("lb")->has_value());
+}
+
 TEST_CASE("nftables: session affinity holds while its endpoint does", "[kernel]") {
   if (skip_kernel_tests()) return;
   Cluster cluster;

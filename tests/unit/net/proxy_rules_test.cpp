@@ -93,6 +93,26 @@ TEST_CASE("external addresses follow the external policy, cluster IPs the intern
   CHECK(rules.frontends.at({ip("10.43.1.1"), Protocol::kTcp, 80}).endpoints.size() == 2);
 }
 
+TEST_CASE("source ranges guard the load balancer's addresses alone") {
+  ProxyService service = web();
+  service.external_ips = {"192.168.0.7"};
+  service.load_balancer_ips = {"192.168.0.8"};
+  service.load_balancer_source_ranges = {"10.1.0.0/16", " 10.1.2.3/16 ", "fd00::/8"};
+  RuleSet rules = build_rules({service}, kNode);
+  const FrontendRule& balancer = rules.frontends.at({ip("192.168.0.8"), Protocol::kTcp, 80});
+  CHECK(balancer.guarded);
+  CHECK(balancer.sources == std::vector<SourceRange>{{ip("10.1.0.0"), 0xffff0000}});
+  CHECK_FALSE(rules.frontends.at({ip("192.168.0.7"), Protocol::kTcp, 80}).guarded);
+  CHECK_FALSE(rules.frontends.at({ip("10.43.1.1"), Protocol::kTcp, 80}).guarded);
+  CHECK(rules.skipped.empty());
+  // What cannot be read lets nobody in.
+  service.load_balancer_source_ranges = {"nonsense"};
+  rules = build_rules({service}, kNode);
+  CHECK(rules.frontends.at({ip("192.168.0.8"), Protocol::kTcp, 80}).guarded);
+  CHECK(rules.frontends.at({ip("192.168.0.8"), Protocol::kTcp, 80}).sources.empty());
+  CHECK(rules.skipped.size() == 1);
+}
+
 TEST_CASE("bad values are skipped and named; IPv6 and None quietly") {
   ProxyService service = web();
   service.cluster_ips = {"None", "fd00::1", "10.43.1", "10.43.1.1"};

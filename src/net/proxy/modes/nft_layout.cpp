@@ -78,14 +78,21 @@ void add_reject_part(NftBatch& batch) {
   NftRule by_port = node_port_rule(set_name(ProxySet::kNoEndpointPorts));
   batch.add_rule("no-endpoints", by_port);
 
+  batch.add_chain("firewall");
+  NftRule guarded;
+  guarded.daddr(0).l4proto(1).dport(2).verdict_map(set_name(ProxySet::kFirewall), 0);
+  batch.add_rule("firewall", guarded);
+
   for (auto [name, hook] : {std::pair{"filter-prerouting", NftHook::kPrerouting},
                             std::pair{"filter-output", NftHook::kOutput}}) {
     batch.add_base_chain(name, "filter", hook, kBeforeDnat);
     // Established connections of a Service that just lost its endpoints go on.
-    NftRule rule;
-    rule.ct_state(0).mask_host(0, kCtStateNew, 0).differs_u32(0, 0);
-    rule.verdict(NftVerdict::kJump, "no-endpoints");
-    batch.add_rule(name, rule);
+    for (const char* chain : {"firewall", "no-endpoints"}) {
+      NftRule rule;
+      rule.ct_state(0).mask_host(0, kCtStateNew, 0).differs_u32(0, 0);
+      rule.verdict(NftVerdict::kJump, chain);
+      batch.add_rule(name, rule);
+    }
   }
 }
 
@@ -114,6 +121,7 @@ void add_sets(NftBatch& batch) {
   verdicts(ProxySet::kServicePorts, by_port, 8);
   verdicts(ProxySet::kNoEndpointIps, by_ip, 12);
   verdicts(ProxySet::kNoEndpointPorts, by_port, 8);
+  verdicts(ProxySet::kFirewall, by_ip, 12);
   NftSet endpoints{set_name(ProxySet::kEndpoints), nft_concat({kIpv4, kProto, kService, kMark}),
                    16};
   endpoints.data_type = endpoint;
@@ -163,6 +171,8 @@ const char* set_name(ProxySet set) {
       return "no-endpoint-nodeports";
     case ProxySet::kHairpin:
       return "hairpin";
+    case ProxySet::kFirewall:
+      return "firewall-ips";
   }
   return "";
 }
@@ -184,6 +194,13 @@ std::string chain_name(const ChainShape& shape) {
 std::vector<PlacedElement> elements_of(const Frontend& frontend, const FrontendRule& rule) {
   std::vector<PlacedElement> out;
   const bool node_port = frontend.ip == 0;
+  if (rule.guarded) {
+    NftElement guard;
+    guard.key = frontend_key(frontend).bytes();
+    guard.verdict = NftVerdict::kGoto;
+    guard.chain = firewall_name(frontend);
+    out.push_back({ProxySet::kFirewall, std::move(guard)});
+  }
   NftElement verdict;
   verdict.key =
       node_port
@@ -226,6 +243,24 @@ NftElement hairpin_element(uint32_t ip) {
   NftElement element;
   element.key = NftKey().ip(ip).ip(ip).bytes();
   return element;
+}
+
+std::string firewall_name(const Frontend& frontend) {
+  return fmt::format("firewall-{:08x}-{}-{}", frontend.ip, static_cast<int>(frontend.protocol),
+                     frontend.port);
+}
+
+void add_firewall_rules(NftBatch& batch, const Frontend& frontend, const FrontendRule& rule) {
+  const std::string chain = firewall_name(frontend);
+  for (const SourceRange& range : rule.sources) {
+    NftRule pass;
+    pass.saddr(0).mask(0, range.mask).equals(0, NftKey().ip(range.network).bytes());
+    pass.verdict(NftVerdict::kReturn);
+    batch.add_rule(chain, pass);
+  }
+  NftRule rest;
+  rest.verdict(NftVerdict::kDrop);
+  batch.add_rule(chain, rest);
 }
 
 void add_fixed_part(NftBatch& batch) {

@@ -27,9 +27,10 @@ enum class ProxySet : uint8_t {
   kAffinityEndpoints,  // (address or 0, protocol, port, address, port)
   kNoEndpointIps,      // as kServiceIps, in filter chains
   kNoEndpointPorts,
-  kHairpin,  // (address, the same address)
+  kHairpin,   // (address, the same address)
+  kFirewall,  // as kServiceIps, in filter chains: to the chain that knows who may come
 };
-inline constexpr size_t kProxySets = 7;
+inline constexpr size_t kProxySets = 8;
 const char* set_name(ProxySet set);
 
 // What decides which chain a frontend leads to.
@@ -50,6 +51,9 @@ struct PlacedElement {
 };
 std::vector<PlacedElement> elements_of(const Frontend& frontend, const FrontendRule& rule);
 NftElement hairpin_element(uint32_t ip);
+// The chain of a guarded frontend: passes its sources, drops the rest.
+std::string firewall_name(const Frontend& frontend);
+void add_firewall_rules(NftBatch& batch, const Frontend& frontend, const FrontendRule& rule);
 
 // Table, sets, fixed chains; everything that does not depend on Services.
 void add_fixed_part(NftBatch& batch);

@@ -82,6 +82,21 @@ void add_element_change(const Frontend& frontend, const FrontendRule* before,
   }
 }
 
+// Chains are made before the elements that lead to them and go after those.
+void change_firewall(NftBatch& batch, const Frontend& frontend, const FrontendRule* before,
+                     const FrontendRule* after, std::vector<std::string>& gone) {
+  const bool had = before && before->guarded, has = after && after->guarded;
+  if (had && !has) gone.push_back(firewall_name(frontend));
+  if (!has || (had && before->sources == after->sources)) return;
+  const std::string name = firewall_name(frontend);
+  if (had) {
+    batch.flush_chain(name);
+  } else {
+    batch.add_chain(name);
+  }
+  add_firewall_rules(batch, frontend, *after);
+}
+
 void NftablesProxy::count_shapes(const RuleSet& rules) {
   shapes_.clear();
   for (const auto& [frontend, rule] : rules.frontends) {
@@ -102,6 +117,10 @@ Result<Unit, NetError> NftablesProxy::apply_whole(const RuleSet& rules) {
   }
   std::array<std::vector<NftElement>, kProxySets> elements;
   for (const auto& [frontend, rule] : rules.frontends) {
+    if (rule.guarded) {
+      batch.add_chain(firewall_name(frontend));
+      add_firewall_rules(batch, frontend, rule);
+    }
     for (PlacedElement& e : elements_of(frontend, rule)) {
       elements[index(e.set)].push_back(std::move(e.element));
     }
@@ -122,9 +141,12 @@ Result<Unit, NetError> NftablesProxy::apply_difference(const RuleSet& rules,
                                                        const Changes& changes) {
   ElementChange change;
   std::map<ChainShape, size_t> shapes = shapes_;
+  std::vector<std::string> gone_firewalls;
+  NftBatch batch(table_);
   for (const auto& [frontend, now] : changes) {
     auto at = rules_.frontends.find(frontend);
     const FrontendRule* old = at == rules_.frontends.end() ? nullptr : &at->second;
+    change_firewall(batch, frontend, old, now, gone_firewalls);
     add_element_change(frontend, old, now, change);
     if (old && needs_chain(shape_of(frontend, *old))) --shapes[shape_of(frontend, *old)];
     if (now && needs_chain(shape_of(frontend, *now))) ++shapes[shape_of(frontend, *now)];
@@ -139,7 +161,6 @@ Result<Unit, NetError> NftablesProxy::apply_difference(const RuleSet& rules,
       change.fresh[index(ProxySet::kHairpin)].push_back(hairpin_element(ip));
     }
   }
-  NftBatch batch(table_);
   for (const auto& [shape, count] : shapes) {
     if (count > 0 && !shapes_.count(shape)) {
       add_shape_chain(batch, shape, rules.cluster_network, rules.cluster_mask);
@@ -148,6 +169,10 @@ Result<Unit, NetError> NftablesProxy::apply_difference(const RuleSet& rules,
   for (size_t i = 0; i < kProxySets; ++i) {
     batch.delete_elements(set_name(static_cast<ProxySet>(i)), change.gone[i]);
     batch.add_elements(set_name(static_cast<ProxySet>(i)), change.fresh[i]);
+  }
+  for (const std::string& name : gone_firewalls) {
+    batch.flush_chain(name);
+    batch.delete_chain(name);
   }
   for (auto at = shapes.begin(); at != shapes.end();) {
     if (at->second > 0) {
