@@ -30,6 +30,16 @@ bool listed(const List& list, std::string_view value) {
   return false;
 }
 
+// Whether all items are equal.
+template <class List>
+bool same_list(const List& a, const List& b) {
+  if (a.size() != b.size()) return false;
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (!equal(a[i], b[i])) return false;
+  }
+  return true;
+}
+
 // Go's %#v of a list of a string type: []core.Scope{"a", "b"}; of bytes: []byte{0x1, 0x2}.
 std::string go_strings(std::string_view type, const std::vector<std::string>& values);
 std::string go_bytes(std::string_view bytes);

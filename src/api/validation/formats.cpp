@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <set>
 
 #include "orch/base/strings.h"
 
@@ -57,6 +58,84 @@ bool is_ip(std::string_view text) { return parse_address(text).has_value(); }
 bool is_ipv6(std::string_view text) {
   const auto address = parse_address(text);
   return address && address->bits == 128;
+}
+
+void validate_non_special_ip(const std::string& ip, const std::string& path, FieldErrors& errors) {
+  const auto address = parse_address(ip);
+  const auto wrong = [&](std::string_view why) { errors.invalid(path, quoted(ip), why); };
+  if (!address) return wrong("must be a valid IP address");
+  const auto& b = address->bytes;
+  const bool six = address->bits == 128;
+  const auto zeros = [&](size_t to) {
+    return std::all_of(b.begin(), b.begin() + static_cast<std::ptrdiff_t>(to),
+                       [](uint8_t byte) { return byte == 0; });
+  };
+  if (zeros(six ? 16 : 4)) wrong(fmt::format("may not be unspecified ({})", ip));
+  if (six ? zeros(15) && b[15] == 1 : b[0] == 127) {
+    wrong("may not be in the loopback range (127.0.0.0/8, ::1/128)");
+  }
+  if (six ? b[0] == 0xfe && (b[1] & 0xc0) == 0x80 : b[0] == 169 && b[1] == 254) {
+    wrong("may not be in the link-local range (169.254.0.0/16, fe80::/10)");
+  }
+  if (six ? b[0] == 0xff && (b[1] & 0x0f) == 2 : b[0] == 224 && b[1] == 0 && b[2] == 0) {
+    wrong("may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)");
+  }
+}
+
+void validate_domain_name(std::string_view name, const std::string& path, FieldErrors& errors) {
+  if (name.empty()) return errors.required(path);
+  if (name.ends_with('.')) name.remove_suffix(1);
+  if (const auto why = check_dns1123_subdomain(name); !why.empty()) {
+    return errors.invalid(path, quoted(name), why);
+  }
+  if (name.find('.') == std::string_view::npos) {
+    return errors.invalid(path, quoted(name),
+                          "should be a domain with at least two segments separated by dots");
+  }
+  for (size_t begin = 0; begin <= name.size();) {
+    const size_t end = std::min(name.find('.', begin), name.size());
+    validate_by(check_dns1123_label, name.substr(begin, end - begin), path, errors);
+    begin = end + 1;
+  }
+}
+
+void validate_conditions(const std::vector<metav1::Condition>& conditions, const std::string& path,
+                         FieldErrors& errors) {
+  constexpr int64_t kReasonMax = 1024, kMessageMax = 32 * 1024;
+  std::set<std::string_view> seen;
+  for (size_t i = 0; i < conditions.size(); ++i) {
+    const auto& c = conditions[i];
+    const std::string at = indexed(path, i);
+    if (!seen.insert(c.type).second) errors.duplicate(at + ".type", quoted(c.type));
+    validate_qualified_name(c.type, at + ".type", errors);
+    if (c.status != "True" && c.status != "False" && c.status != "Unknown") {
+      errors.not_supported(at + ".status", c.status, {"False", "True", "Unknown"});
+    }
+    if (c.observedGeneration < 0) {
+      errors.invalid(at + ".observedGeneration", std::to_string(c.observedGeneration),
+                     "must be greater than or equal to zero");
+    }
+    if (!c.lastTransitionTime) errors.required(at + ".lastTransitionTime", "must be set");
+    const std::string& reason = c.reason;
+    const auto letter = [](char x) { return alnum(x) && !digit(x); };
+    if (reason.empty()) {
+      errors.required(at + ".reason", "must be set");
+    } else if (!letter(reason.front()) || !all_of(reason, "_,:") || reason.back() == ',' ||
+               reason.back() == ':') {
+      errors.invalid(at + ".reason", quoted(reason),
+                     "a condition reason must start with alphabetic character, optionally followed "
+                     "by a string of alphanumeric characters or '_,:', and must end with an "
+                     "alphanumeric character or '_' (e.g. 'my_name',  or 'MY_NAME',  or 'MyName',  "
+                     "or 'ReasonA,ReasonB',  or 'ReasonA:ReasonB', regex used for validation is "
+                     "'[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?')");
+    }
+    if (static_cast<int64_t>(reason.size()) > kReasonMax) {
+      errors.too_long(at + ".reason", kReasonMax);
+    }
+    if (static_cast<int64_t>(c.message.size()) > kMessageMax) {
+      errors.too_long(at + ".message", kMessageMax);
+    }
+  }
 }
 
 std::string check_ip(std::string_view text) {

@@ -10,11 +10,19 @@
 
 #include "api/validation/object_meta.h"
 #include "orch/api/error.h"
+#include "orch/api/metav1.h"
 #include "orch/api/value.h"
 
 namespace orch::api {
 
 bool is_ip(std::string_view text);
+// Addresses that mean something to one host alone: unspecified, loopback, link-local. What is no
+// address at all is reported as that.
+void validate_non_special_ip(const std::string& ip, const std::string& path, FieldErrors& errors);
+// A domain name of at least two labels; a trailing dot is fine.
+void validate_domain_name(std::string_view name, const std::string& path, FieldErrors& errors);
+void validate_conditions(const std::vector<metav1::Condition>& conditions, const std::string& path,
+                         FieldErrors& errors);
 bool is_ipv6(std::string_view text);
 std::string check_ip(std::string_view text);
 std::string check_cidr(std::string_view text);

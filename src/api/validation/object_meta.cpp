@@ -2,9 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <set>
+#include <algorithm>
 
 #include "api/validation/formats.h"
+#include "api/validation/go_value.h"
 #include "orch/api/codec.h"
 #include "orch/base/strings.h"
 
@@ -13,58 +14,60 @@ namespace {
 
 constexpr size_t kAnnotationsBytesMax = 256 * 1024;
 
-// Pods' owners of a kind may be any; but a name with these would break paths.
 void validate_owners(const std::vector<metav1::OwnerReference>& owners, FieldErrors& errors) {
   const std::string path = "metadata.ownerReferences";
   std::string controller;
-  for (size_t i = 0; i < owners.size(); ++i) {
-    const auto& owner = owners[i];
-    if (owner.apiVersion.empty()) {
-      errors.invalid(path + ".apiVersion", quoted(owner.apiVersion), "version must not be empty");
+  for (const auto& owner : owners) {
+    const auto filled = [&](const std::string& value, const char* field, const char* why) {
+      if (value.empty()) errors.invalid(path + field, "\"\"", why);
+    };
+    const size_t slash = owner.apiVersion.find('/');
+    const bool versioned = !owner.apiVersion.empty() && slash != owner.apiVersion.size() - 1;
+    filled(versioned ? owner.apiVersion : "", ".apiVersion", "version must not be empty");
+    filled(owner.kind, ".kind", "must not be empty");
+    filled(owner.name, ".name", "must not be empty");
+    filled(owner.uid, ".uid", "must not be empty");
+    if (owner.apiVersion == "v1" && owner.kind == "Event") {
+      errors.invalid(path, go_value(metav1::OwnerReference::type_info(), &owner),
+                     "/v1, Kind=Event is disallowed from being an owner");
     }
-    if (owner.kind.empty()) errors.invalid(path + ".kind", "\"\"", "must not be empty");
-    if (owner.name.empty()) errors.invalid(path + ".name", "\"\"", "must not be empty");
-    if (owner.uid.empty()) errors.invalid(path + ".uid", "\"\"", "must not be empty");
     if (!owner.controller.value_or(false)) continue;
-    if (!controller.empty()) {
-      errors.invalid(
-          path, quoted(owner.name),
-          fmt::format("Only one reference can have Controller set to true. Found \"true\" "
-                      "in references for {} and {}",
-                      controller, owner.kind + "/" + owner.name));
+    const std::string named = owner.kind + "/" + owner.name;
+    if (controller.empty()) {
+      controller = named;
+      continue;
     }
-    controller = owner.kind + "/" + owner.name;
+    errors.invalid(path, quoted(named),
+                   fmt::format("Only one reference can have Controller set to true. Found \"true\" "
+                               "in references for {} and {}",
+                               controller, named));
   }
 }
 
+bool standard_finalizer(std::string_view name) {
+  return name == "kubernetes" || name == "orphan" || name == "foregroundDeletion";
+}
+
 void validate_finalizers(const std::vector<std::string>& finalizers, FieldErrors& errors) {
-  static const std::set<std::string_view> kStandard = {"kubernetes", "orphan",
-                                                       "foregroundDeletion"};
+  constexpr const char* kPath = "metadata.finalizers";
   bool orphan = false, foreground = false;
   for (const auto& name : finalizers) {
     orphan = orphan || name == "orphan";
     foreground = foreground || name == "foregroundDeletion";
-    if (auto why = check_label_key(name); !why.empty()) {
-      errors.invalid("metadata.finalizers", quoted(name), why);
-    } else if (name.find('/') == std::string::npos && kStandard.count(name) == 0) {
-      errors.invalid("metadata.finalizers", quoted(name),
-                     "name is neither a standard finalizer name nor is it fully qualified");
-    }
+    validate_qualified_name(name, kPath, errors);
   }
   if (orphan && foreground) {
-    errors.invalid("metadata.finalizers", "[\"foregroundDeletion\",\"orphan\"]",
+    errors.invalid(kPath, go_value(finalizers),
                    "finalizer orphan and foregroundDeletion cannot be both set");
+  }
+  for (size_t i = 0; i < finalizers.size(); ++i) {
+    validate_kube_finalizer(finalizers[i], indexed(kPath, i), errors);
   }
 }
 
 void validate_name(const ResourceInfo& resource, const Object& now, FieldErrors& errors) {
   const auto& meta = now.metadata;
   const NameRule rule = name_rule(resource);
-  if (meta.name.empty()) {
-    errors.required("metadata.name", "name or generateName is required");
-  } else if (auto why = rule(meta.name); !why.empty()) {
-    errors.invalid("metadata.name", quoted(meta.name), why);
-  }
   if (!meta.generateName.empty()) {
     // A trailing dash is fine: characters follow.
     std::string prefix = meta.generateName;
@@ -72,6 +75,11 @@ void validate_name(const ResourceInfo& resource, const Object& now, FieldErrors&
     if (auto why = rule(prefix); !why.empty()) {
       errors.invalid("metadata.generateName", quoted(meta.generateName), why);
     }
+  }
+  if (meta.name.empty()) {
+    errors.required("metadata.name", "name or generateName is required");
+  } else if (auto why = rule(meta.name); !why.empty()) {
+    errors.invalid("metadata.name", quoted(meta.name), why);
   }
 }
 
@@ -84,18 +92,19 @@ void validate_unchanged(const Object& now, const Object& old, FieldErrors& error
   same("name", a.name, b.name);
   same("namespace", a.namespace_, b.namespace_);
   same("uid", a.uid, b.uid);
-  if (b.deletionTimestamp) {
-    for (const auto& finalizer : a.finalizers) {
-      const bool known =
-          std::find(b.finalizers.begin(), b.finalizers.end(), finalizer) != b.finalizers.end();
-      if (!known) {
-        errors.forbidden("metadata.finalizers",
-                         fmt::format("no new finalizers can be added if the object is being "
-                                     "deleted, found new finalizers []string{{{}}}",
-                                     quoted(finalizer)));
-      }
+  if (!b.deletionTimestamp) return;
+  std::vector<std::string> added;
+  for (const auto& finalizer : a.finalizers) {
+    if (std::find(b.finalizers.begin(), b.finalizers.end(), finalizer) == b.finalizers.end()) {
+      added.push_back(finalizer);
     }
   }
+  if (added.empty()) return;
+  std::sort(added.begin(), added.end());
+  errors.forbidden("metadata.finalizers",
+                   "no new finalizers can be added if the object is being deleted, found new "
+                   "finalizers " +
+                       go_value(added));
 }
 
 }  // namespace
@@ -117,6 +126,14 @@ std::string keyed(std::string_view path, std::string_view key) {
   return fmt::format("{}[{}]", path, key);
 }
 
+void validate_kube_finalizer(const std::string& name, const std::string& path,
+                             FieldErrors& errors) {
+  if (name.find('/') == std::string::npos && !standard_finalizer(name)) {
+    errors.invalid(path, quoted(name),
+                   "name is neither a standard finalizer name nor is it fully qualified");
+  }
+}
+
 std::string check_path_segment(std::string_view name) {
   if (name == "." || name == "..") return fmt::format("may not be '{}'", name);
   for (char bad : {'/', '%'}) {
@@ -126,6 +143,7 @@ std::string check_path_segment(std::string_view name) {
 }
 
 NameRule name_rule(const ResourceInfo& resource) {
+  if (resource.plural == "events") return check_path_segment;
   if (resource.group == "rbac.authorization.k8s.io") return check_path_segment;
   if (resource.group == "certificates.k8s.io") return check_path_segment;
   if (resource.group == "apiregistration.k8s.io") return check_path_segment;

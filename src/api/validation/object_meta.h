@@ -23,6 +23,8 @@ void validate_object_meta(const ResourceInfo& resource, const Object& now, const
                           FieldErrors& errors);
 void validate_labels(const std::map<std::string, std::string>& labels, const std::string& path,
                      FieldErrors& errors);
+// A finalizer without a domain must be one Kubernetes knows.
+void validate_kube_finalizer(const std::string& name, const std::string& path, FieldErrors& errors);
 void validate_annotations(const std::map<std::string, std::string>& annotations,
                           const std::string& path, FieldErrors& errors);
 void validate_label_selector(const metav1::LabelSelector& selector, const std::string& path,

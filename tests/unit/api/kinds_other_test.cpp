@@ -101,7 +101,7 @@ TEST_CASE("ConfigMaps and Secrets: keys, types, stringData") {
   changed.type_ = "kubernetes.io/tls";
   const auto refused = complaints(changed, &secret);
   REQUIRE(refused.size() == 3);
-  CHECK(refused[2] == "type: Invalid value: \"kubernetes.io/tls\": field is immutable");
+  CHECK(refused[0] == "type: Invalid value: \"kubernetes.io/tls\": field is immutable");
 }
 
 TEST_CASE("Service: defaults and texts") {

@@ -36,7 +36,7 @@ TEST_CASE("services: rules") {
          "2001:db8::ffff)",
          "spec.externalIPs[1]: Invalid value: \"127.0.0.2\": may not be in the loopback range "
          "(127.0.0.0/8, ::1/128)",
-         "spec.externalIPs[2]: Invalid value: \"::\": may not be unspecified (0.0.0.0 or ::)",
+         "spec.externalIPs[2]: Invalid value: \"::\": may not be unspecified (::)",
          "spec.externalIPs[3]: Invalid value: \"169.254.1.1\": may not be in the link-local range "
          "(169.254.0.0/16, fe80::/10)",
          "spec.externalIPs[4]: Invalid value: \"224.0.0.5\": may not be in the link-local "

@@ -20,14 +20,4 @@ void default_match_resources(admissionregistrationv1::MatchResources& match);
 void validate_match_resources(const admissionregistrationv1::MatchResources& match,
                               const std::string& path, FieldErrors& errors);
 
-// Generation counts changes of what `part` shows; there is no status, or it is kept elsewhere.
-template <class List>
-bool same_list(const List& a, const List& b) {
-  if (a.size() != b.size()) return false;
-  for (size_t i = 0; i < a.size(); ++i) {
-    if (!equal(a[i], b[i])) return false;
-  }
-  return true;
-}
-
 }  // namespace orch::api

@@ -182,10 +182,9 @@ void replication_controller_defaults(Object& object) {
 
 void validate_replication_controller(const Object& object, const Object*, FieldErrors& errors) {
   const auto& spec = static_cast<const ReplicationController&>(object).spec;
-  validate_non_negative(spec.replicas.value_or(0), "spec.replicas", errors);
   validate_non_negative(spec.minReadySeconds, "spec.minReadySeconds", errors);
-  validate_labels(spec.selector, "spec.selector", errors);
   if (spec.selector.empty()) errors.required("spec.selector");
+  validate_non_negative(spec.replicas.value_or(0), "spec.replicas", errors);
   if (!spec.template_) {
     errors.required("spec.template");
     return;

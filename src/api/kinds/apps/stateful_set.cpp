@@ -167,6 +167,16 @@ void validate_daemon_set(const Object& object, const Object* old_object, FieldEr
   }
 }
 
+void validate_revision(const Object& object, const Object* old_object, FieldErrors& errors) {
+  const auto& now = static_cast<const appsv1::ControllerRevision&>(object);
+  if (now.data.text.empty()) errors.required("data", "data is mandatory");
+  validate_non_negative(now.revision, "revision", errors);
+  if (old_object == nullptr) return;
+  const auto& old = static_cast<const appsv1::ControllerRevision&>(*old_object);
+  check_unchanged(now.data == old.data, "data", now.data.text.empty() ? "null" : now.data.text,
+                  errors);
+}
+
 std::vector<Cell> daemon_set_row(const Object& object, WallTime now) {
   const auto& set = static_cast<const DaemonSet&>(object);
   std::vector<Cell> cells = {name_cell(object),
@@ -233,6 +243,7 @@ ResourceInfo daemon_sets_resource() {
 ResourceInfo controller_revisions_resource() {
   auto info = stored_resource<appsv1::ControllerRevision>("controllerrevisions",
                                                           "controllerrevision", true);
+  info.validate = validate_revision;
   info.columns = {name_column(), column("Controller", "string", "Whose revision it is."),
                   column("Revision", "string", "Its number."), age_column()};
   info.row = [](const Object& object, WallTime now) -> std::vector<Cell> {

@@ -17,40 +17,45 @@ using corev1::ServiceAccount;
 
 constexpr size_t kDataBytesMax = 1024 * 1024;
 
-size_t validate_keys(const std::map<std::string, std::string>& data, std::string_view field,
-                     FieldErrors& errors) {
+using Data = std::map<std::string, std::string>;
+
+// The bytes of the values.
+size_t validate_keys(const Data& data, std::string_view field, FieldErrors& errors,
+                     const Data& other = {}, std::string_view other_field = "") {
   size_t bytes = 0;
   for (const auto& [key, value] : data) {
-    if (auto why = check_config_key(key); !why.empty()) {
-      errors.invalid(keyed(field, key), quoted(key), why);
+    const std::string path = keyed(field, key);
+    validate_by(check_config_key, key, path, errors);
+    if (other.count(key) != 0) {
+      errors.invalid(path, quoted(key), fmt::format("duplicate of key present in {}", other_field));
     }
     bytes += value.size();
   }
   return bytes;
 }
 
+void validate_kept(const std::optional<bool>& now, const std::optional<bool>& old,
+                   std::initializer_list<std::pair<const char*, bool>> changed,
+                   FieldErrors& errors) {
+  constexpr const char* kSet = "field is immutable when `immutable` is set";
+  if (!old.value_or(false)) return;
+  if (!now.value_or(false)) errors.forbidden("immutable", kSet);
+  for (const auto& [field, differs] : changed) {
+    if (differs) errors.forbidden(field, kSet);
+  }
+}
+
 void validate_config_map(const Object& object, const Object* old_object, FieldErrors& errors) {
   const auto& now = static_cast<const ConfigMap&>(object);
-  const size_t bytes =
-      validate_keys(now.data, "data", errors) + validate_keys(now.binaryData, "binaryData", errors);
-  for (const auto& [key, value] : now.data) {
-    if (now.binaryData.count(key) != 0) {
-      errors.invalid(keyed("data", key), quoted(key), "duplicate of key present in binaryData");
-    }
+  if (old_object != nullptr) {
+    const auto& old = static_cast<const ConfigMap&>(*old_object);
+    validate_kept(
+        now.immutable, old.immutable,
+        {{"data", now.data != old.data}, {"binaryData", now.binaryData != old.binaryData}}, errors);
   }
+  const size_t bytes = validate_keys(now.data, "data", errors, now.binaryData, "binaryData") +
+                       validate_keys(now.binaryData, "binaryData", errors, now.data, "data");
   if (bytes > kDataBytesMax) errors.too_long("", static_cast<int64_t>(kDataBytesMax));
-  if (old_object == nullptr) return;
-  const auto& old = static_cast<const ConfigMap&>(*old_object);
-  if (!old.immutable.value_or(false)) return;
-  if (!now.immutable.value_or(false)) {
-    errors.forbidden("immutable", "field is immutable when `immutable` is set");
-  }
-  if (now.data != old.data) {
-    errors.forbidden("data", "field is immutable when `immutable` is set");
-  }
-  if (now.binaryData != old.binaryData) {
-    errors.forbidden("binaryData", "field is immutable when `immutable` is set");
-  }
 }
 
 // stringData is a write-only convenience: it ends up in data.
@@ -78,8 +83,19 @@ void require_json(const Secret& secret, const std::string& key, FieldErrors& err
 
 void validate_secret(const Object& object, const Object* old_object, FieldErrors& errors) {
   const auto& now = static_cast<const Secret&>(object);
+  if (old_object != nullptr) {
+    const auto& old = static_cast<const Secret&>(*old_object);
+    check_unchanged(now.type_ == old.type_, "type", quoted(now.type_), errors);
+    validate_kept(now.immutable, old.immutable, {{"data", now.data != old.data}}, errors);
+  }
   if (validate_keys(now.data, "data", errors) > kDataBytesMax) {
     errors.too_long("data", static_cast<int64_t>(kDataBytesMax));
+  }
+  constexpr const char* kAccount = "kubernetes.io/service-account.name";
+  const auto account = now.metadata.annotations.find(kAccount);
+  if (now.type_ == "kubernetes.io/service-account-token" &&
+      (account == now.metadata.annotations.end() || account->second.empty())) {
+    errors.required(keyed("metadata.annotations", kAccount));
   }
   if (now.type_ == "kubernetes.io/tls") require_keys(now, {"tls.crt", "tls.key"}, errors);
   if (now.type_ == "kubernetes.io/ssh-auth") require_keys(now, {"ssh-privatekey"}, errors);
@@ -91,19 +107,14 @@ void validate_secret(const Object& object, const Object* old_object, FieldErrors
   if (now.type_ == "kubernetes.io/dockerconfigjson") {
     require_json(now, ".dockerconfigjson", errors);
   }
-  if (now.type_ == "kubernetes.io/service-account-token" &&
-      now.metadata.annotations.count("kubernetes.io/service-account.name") == 0) {
-    errors.required("metadata.annotations[kubernetes.io/service-account.name]");
-  }
-  if (old_object == nullptr) return;
-  const auto& old = static_cast<const Secret&>(*old_object);
-  if (now.type_ != old.type_) errors.invalid("type", quoted(now.type_), kImmutable);
-  if (!old.immutable.value_or(false)) return;
-  if (!now.immutable.value_or(false)) {
-    errors.forbidden("immutable", "field is immutable when `immutable` is set");
-  }
-  if (now.data != old.data) {
-    errors.forbidden("data", "field is immutable when `immutable` is set");
+}
+
+// Of the secrets an account lists only the names count.
+void prepare_account(Object& object, const Object*, const StrategyContext&) {
+  for (auto& reference : static_cast<ServiceAccount&>(object).secrets) {
+    corev1::ObjectReference kept;
+    kept.name = std::move(reference.name);
+    reference = std::move(kept);
   }
 }
 
@@ -143,6 +154,7 @@ ResourceInfo secrets_resource() {
 ResourceInfo service_accounts_resource() {
   auto info = stored_resource<ServiceAccount>("serviceaccounts", "serviceaccount", true);
   info.short_names = {"sa"};
+  info.prepare = prepare_account;
   info.columns = {name_column(), column("Secrets", "string", "How many secrets it lists."),
                   age_column()};
   info.row = [](const Object& object, WallTime now) -> std::vector<Cell> {

@@ -1,8 +1,9 @@
 // core/v1 Endpoints and discovery.k8s.io/v1 EndpointSlice.
-#include <arpa/inet.h>
 #include <fmt/format.h>
 
-#include "api/kinds/common.h"
+#include <set>
+
+#include "api/kinds/checks.h"
 #include "orch/api/discoveryv1.h"
 
 namespace orch::api {
@@ -11,35 +12,10 @@ namespace {
 using corev1::Endpoints;
 using discoveryv1::EndpointSlice;
 
-// Addresses that must never be an endpoint: loopback, link-local, unspecified, multicast
-// (CVE-2021-25737). "" = fine.
-std::string check_endpoint_ip(const std::string& ip) {
-  in6_addr v6{};
-  in_addr v4{};
-  if (inet_pton(AF_INET, ip.c_str(), &v4) == 1) {
-    const uint32_t address = ntohl(v4.s_addr);
-    if (address == 0) return "may not be unspecified (0.0.0.0 or ::)";
-    if (address >> 24 == 127) return "may not be in the loopback range (127.0.0.0/8, ::1/128)";
-    if (address >> 16 == 0xa9fe)
-      return "may not be in the link-local range (169.254.0.0/16, fe80::/10)";
-    if (address >> 8 == 0xe00000) {
-      return "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)";
-    }
-    return "";
-  }
-  if (inet_pton(AF_INET6, ip.c_str(), &v6) == 1) {
-    if (IN6_IS_ADDR_UNSPECIFIED(&v6)) return "may not be unspecified (0.0.0.0 or ::)";
-    if (IN6_IS_ADDR_LOOPBACK(&v6)) return "may not be in the loopback range (127.0.0.0/8, ::1/128)";
-    if (IN6_IS_ADDR_LINKLOCAL(&v6)) {
-      return "may not be in the link-local range (169.254.0.0/16, fe80::/10)";
-    }
-    if (IN6_IS_ADDR_MC_LINKLOCAL(&v6)) {
-      return "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)";
-    }
-    return "";
-  }
-  return "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
-}
+constexpr size_t kEndpointsMax = 1000;
+constexpr size_t kAddressesMax = 100;
+constexpr size_t kPortsMax = 20000;
+constexpr size_t kZoneHintsMax = 8;
 
 void endpoints_defaults(Object& object) {
   for (auto& subset : static_cast<Endpoints&>(object).subsets) {
@@ -49,32 +25,63 @@ void endpoints_defaults(Object& object) {
   }
 }
 
-void validate_endpoints(const Object& object, const Object*, FieldErrors& errors) {
-  const auto& endpoints = static_cast<const Endpoints&>(object);
-  for (size_t i = 0; i < endpoints.subsets.size(); ++i) {
-    const auto& subset = endpoints.subsets[i];
+void validate_protocol(const std::string& protocol, const std::string& path, FieldErrors& errors) {
+  if (protocol.empty()) return errors.required(path);
+  check_one_of(protocol, path, {"SCTP", "TCP", "UDP"}, errors);
+}
+
+void validate_addresses(const std::vector<corev1::EndpointAddress>& addresses,
+                        const std::string& path, FieldErrors& errors) {
+  for (size_t i = 0; i < addresses.size(); ++i) {
+    const auto& address = addresses[i];
+    const std::string at = indexed(path, i);
+    validate_by(check_ip, address.ip, at + ".ip", errors);
+    if (!address.hostname.empty()) {
+      validate_by(check_dns1123_label, address.hostname, at + ".hostname", errors);
+    }
+    if (address.nodeName) {
+      validate_by(check_dns1123_subdomain, *address.nodeName, at + ".nodeName", errors);
+    }
+    // Never loopback or link-local: an endpoint there would lead to what only hosts may reach
+    // (CVE-2021-25737).
+    validate_non_special_ip(address.ip, at + ".ip", errors);
+  }
+}
+
+void validate_subset_ports(const std::vector<corev1::EndpointPort>& ports, const std::string& path,
+                           FieldErrors& errors) {
+  for (size_t i = 0; i < ports.size(); ++i) {
+    const auto& port = ports[i];
+    const std::string at = indexed(path, i);
+    if (!port.name.empty()) {
+      validate_by(check_dns1123_label, port.name, at + ".name", errors);
+    } else if (ports.size() > 1) {
+      errors.required(at + ".name");
+    }
+    validate_port_number(port.port, at + ".port", errors);
+    validate_protocol(port.protocol, at + ".protocol", errors);
+    if (port.appProtocol) {
+      validate_qualified_name(*port.appProtocol, at + ".appProtocol", errors);
+    }
+  }
+}
+
+void validate_endpoints(const Object& object, const Object* old_object, FieldErrors& errors) {
+  const auto& subsets = static_cast<const Endpoints&>(object).subsets;
+  // Endpoints from before a rule may stay as they are.
+  if (old_object != nullptr &&
+      same_list(subsets, static_cast<const Endpoints&>(*old_object).subsets)) {
+    return;
+  }
+  for (size_t i = 0; i < subsets.size(); ++i) {
+    const auto& subset = subsets[i];
     const std::string at = indexed("subsets", i);
     if (subset.addresses.empty() && subset.notReadyAddresses.empty()) {
       errors.required(at, "must specify `addresses` or `notReadyAddresses`");
     }
-    const auto check = [&](const auto& addresses, const std::string& field) {
-      for (size_t j = 0; j < addresses.size(); ++j) {
-        if (auto why = check_endpoint_ip(addresses[j].ip); !why.empty()) {
-          errors.invalid(indexed(at + "." + field, j) + ".ip", quoted(addresses[j].ip), why);
-        }
-      }
-    };
-    check(subset.addresses, "addresses");
-    check(subset.notReadyAddresses, "notReadyAddresses");
-    for (size_t j = 0; j < subset.ports.size(); ++j) {
-      const auto& port = subset.ports[j];
-      const std::string where = indexed(at + ".ports", j);
-      if (subset.ports.size() > 1 && port.name.empty()) errors.required(where + ".name");
-      if (port.port < 1 || port.port > 65535) {
-        errors.invalid(where + ".port", std::to_string(port.port),
-                       "must be between 1 and 65535, inclusive");
-      }
-    }
+    validate_addresses(subset.addresses, at + ".addresses", errors);
+    validate_addresses(subset.notReadyAddresses, at + ".notReadyAddresses", errors);
+    validate_subset_ports(subset.ports, at + ".ports", errors);
   }
 }
 
@@ -104,31 +111,103 @@ void slice_defaults(Object& object) {
   }
 }
 
+void validate_slice_address(const std::string& type, const std::string& address,
+                            const std::string& path, FieldErrors& errors) {
+  if (type == "FQDN") return validate_domain_name(address, path, errors);
+  if (type != "IPv4" && type != "IPv6") return;
+  if (!is_ip(address) || is_ipv6(address) != (type == "IPv6")) {
+    errors.invalid(path, quoted(address), fmt::format("must be a valid {} address", type));
+  }
+  validate_non_special_ip(address, path, errors);
+}
+
+void validate_hints(const discoveryv1::EndpointHints& hints, const std::string& path,
+                    FieldErrors& errors) {
+  const auto& zones = hints.forZones;
+  if (zones.size() > kZoneHintsMax) {
+    return errors.too_many(path, static_cast<int64_t>(zones.size()), kZoneHintsMax);
+  }
+  std::set<std::string> seen;
+  for (size_t i = 0; i < zones.size(); ++i) {
+    const std::string at = indexed(path, i) + ".name";
+    if (!seen.insert(zones[i].name).second) errors.duplicate(at, quoted(zones[i].name));
+    validate_by(check_label_value, zones[i].name, at, errors);
+  }
+}
+
+void validate_slice_endpoints(const EndpointSlice& slice, FieldErrors& errors) {
+  if (slice.endpoints.size() > kEndpointsMax) {
+    return errors.too_many("endpoints", static_cast<int64_t>(slice.endpoints.size()),
+                           kEndpointsMax);
+  }
+  for (size_t i = 0; i < slice.endpoints.size(); ++i) {
+    const auto& endpoint = slice.endpoints[i];
+    const std::string path = indexed("endpoints", i), at = path + ".addresses";
+    if (endpoint.addresses.empty()) {
+      errors.required(at, "must contain at least 1 address");
+    } else if (endpoint.addresses.size() > kAddressesMax) {
+      errors.too_many(at, static_cast<int64_t>(endpoint.addresses.size()), kAddressesMax);
+    }
+    for (size_t j = 0; j < endpoint.addresses.size(); ++j) {
+      validate_slice_address(slice.addressType, endpoint.addresses[j], indexed(at, j), errors);
+    }
+    if (endpoint.nodeName) {
+      validate_by(check_dns1123_subdomain, *endpoint.nodeName, path + ".nodeName", errors);
+    }
+    if (endpoint.hostname) {
+      validate_by(check_dns1123_label, *endpoint.hostname, path + ".hostname", errors);
+    }
+    if (endpoint.hints) validate_hints(*endpoint.hints, path + ".hints.forZones", errors);
+  }
+}
+
+void validate_slice_ports(const EndpointSlice& slice, FieldErrors& errors) {
+  if (slice.ports.size() > kPortsMax) {
+    return errors.too_many("ports", static_cast<int64_t>(slice.ports.size()), kPortsMax);
+  }
+  std::set<std::string> seen;
+  for (size_t i = 0; i < slice.ports.size(); ++i) {
+    const auto& port = slice.ports[i];
+    const std::string at = indexed("ports", i), name = port.name.value_or("");
+    if (!name.empty()) validate_by(check_dns1123_label, name, at + ".name", errors);
+    if (!seen.insert(name).second) errors.duplicate(at + ".name", quoted(name));
+    if (port.port) validate_port_number(*port.port, at + ".port", errors);
+    validate_protocol(port.protocol.value_or(""), at + ".protocol", errors);
+    if (port.appProtocol) {
+      validate_qualified_name(*port.appProtocol, at + ".appProtocol", errors);
+    }
+  }
+}
+
 void validate_slice(const Object& object, const Object* old_object, FieldErrors& errors) {
   const auto& slice = static_cast<const EndpointSlice&>(object);
   if (slice.addressType.empty()) {
     errors.required("addressType");
-  } else if (slice.addressType != "IPv4" && slice.addressType != "IPv6" &&
-             slice.addressType != "FQDN") {
-    errors.not_supported("addressType", slice.addressType, {"FQDN", "IPv4", "IPv6"});
+  } else {
+    check_one_of(slice.addressType, "addressType", {"FQDN", "IPv4", "IPv6"}, errors);
   }
-  if (slice.endpoints.size() > 1000) {
-    errors.too_many("endpoints", static_cast<int64_t>(slice.endpoints.size()), 1000);
-  }
-  for (size_t i = 0; i < slice.endpoints.size(); ++i) {
-    const auto& endpoint = slice.endpoints[i];
-    const std::string at = indexed("endpoints", i) + ".addresses";
-    if (endpoint.addresses.empty()) errors.required(at, "must contain at least 1 address");
-    for (size_t j = 0; j < endpoint.addresses.size() && slice.addressType != "FQDN"; ++j) {
-      if (auto why = check_endpoint_ip(endpoint.addresses[j]); !why.empty()) {
-        errors.invalid(indexed(at, j), quoted(endpoint.addresses[j]), why);
-      }
-    }
-  }
+  validate_slice_endpoints(slice, errors);
+  validate_slice_ports(slice, errors);
   if (old_object == nullptr) return;
-  if (slice.addressType != static_cast<const EndpointSlice&>(*old_object).addressType) {
-    errors.invalid("addressType", quoted(slice.addressType), kImmutable);
+  check_unchanged(slice.addressType == static_cast<const EndpointSlice&>(*old_object).addressType,
+                  "addressType", quoted(slice.addressType), errors);
+}
+
+void prepare_slice(Object& object, const Object* old, const StrategyContext&) {
+  auto& slice = static_cast<EndpointSlice&>(object);
+  const auto* before = static_cast<const EndpointSlice*>(old);
+  // Topology is from before v1; objects that have it keep it while their endpoints stay the same.
+  if (before == nullptr || !same_list(slice.endpoints, before->endpoints)) {
+    for (auto& endpoint : slice.endpoints) endpoint.deprecatedTopology.clear();
   }
+  if (before == nullptr) {
+    slice.metadata.generation = 1;
+    return;
+  }
+  slice.metadata.generation = before->metadata.generation;
+  auto unversioned = slice;
+  unversioned.metadata = before->metadata;
+  if (!equal(unversioned, *before)) ++slice.metadata.generation;
 }
 
 std::vector<Cell> slice_row(const Object& object, WallTime now) {
@@ -169,18 +248,7 @@ ResourceInfo endpoints_resource() {
 ResourceInfo endpoint_slices_resource() {
   auto info = stored_resource<EndpointSlice>("endpointslices", "endpointslice", true);
   info.set_defaults = slice_defaults;
-  info.prepare = [](Object& now, const Object* old, const StrategyContext&) {
-    auto& slice = static_cast<EndpointSlice&>(now);
-    if (old == nullptr) {
-      slice.metadata.generation = 1;
-      return;
-    }
-    const auto& before = static_cast<const EndpointSlice&>(*old);
-    slice.metadata.generation = before.metadata.generation;
-    auto unversioned = slice;
-    unversioned.metadata = before.metadata;
-    if (!equal(unversioned, before)) ++slice.metadata.generation;
-  };
+  info.prepare = prepare_slice;
   info.validate = validate_slice;
   info.columns = {name_column(), column("AddressType", "string", "IPv4, IPv6 or FQDN."),
                   column("Ports", "string", "Its ports."),

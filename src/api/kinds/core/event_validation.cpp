@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "api/kinds/core/event.h"
-#include "api/validation/object_meta.h"
+#include "api/validation/formats.h"
 #include "orch/api/codec.h"
 
 namespace orch::api {
@@ -38,11 +38,8 @@ void validate_namespace(const Event& event, FieldErrors& errors) {
 // Of events that carry eventTime, whichever version they came in.
 void validate_new_style(const Event& event, bool strict, FieldErrors& errors) {
   const std::string controller = strict ? "reportingController" : "reportingComponent";
-  if (event.reportingComponent.empty()) {
-    errors.required(controller);
-  } else if (auto why = check_label_key(event.reportingComponent); !why.empty()) {
-    errors.invalid(controller, quoted(event.reportingComponent), why);
-  }
+  if (event.reportingComponent.empty()) errors.required(controller);
+  validate_qualified_name(event.reportingComponent, controller, errors);
   required_short("reportingInstance", event.reportingInstance, errors);
   required_short("action", event.action, errors);
   required_short("reason", event.reason, errors);

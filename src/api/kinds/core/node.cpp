@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <set>
 
-#include "api/kinds/common.h"
+#include "api/kinds/checks.h"
 
 namespace orch::api {
 namespace {
@@ -14,43 +14,104 @@ using corev1::Node;
 
 constexpr std::string_view kRolePrefix = "node-role.kubernetes.io/";
 
+// podCIDR is from when there was one: where the two differ it counts.
+void node_defaults(Object& object) {
+  auto& spec = static_cast<Node&>(object).spec;
+  if (spec.podCIDR.empty()) {
+    if (!spec.podCIDRs.empty()) spec.podCIDR = spec.podCIDRs[0];
+  } else if (spec.podCIDRs.empty() || spec.podCIDRs[0] != spec.podCIDR) {
+    spec.podCIDRs = {spec.podCIDR};
+  }
+}
+
 void prepare_node(Object& object, const Object* old_object, const StrategyContext&) {
   auto& now = static_cast<Node&>(object);
   // A kubelet registers with its status; later it changes by the status subresource alone.
-  if (old_object == nullptr) return;
+  if (old_object == nullptr) {
+    now.spec.configSource.reset();
+    return;
+  }
   const auto& old = static_cast<const Node&>(*old_object);
+  if (!old.spec.configSource) now.spec.configSource.reset();
   now.status = old.status;
 }
 
-void validate_node(const Object& object, const Object* old_object, FieldErrors& errors) {
-  const auto& now = static_cast<const Node&>(object);
-  std::set<std::string> seen;
-  for (size_t i = 0; i < now.spec.taints.size(); ++i) {
-    const auto& taint = now.spec.taints[i];
-    const std::string at = indexed("spec.taints", i);
-    if (auto why = check_label_key(taint.key); !why.empty()) {
-      errors.invalid(at + ".key", quoted(taint.key), why);
+// The path is upstream's, although the taints are in the spec.
+void validate_taints(const std::vector<corev1::Taint>& taints, FieldErrors& errors) {
+  std::set<std::pair<std::string, std::string>> seen;
+  for (size_t i = 0; i < taints.size(); ++i) {
+    const auto& taint = taints[i];
+    const std::string at = indexed("metadata.taints", i);
+    validate_qualified_name(taint.key, at + ".key", errors);
+    validate_by(check_label_value, taint.value, at + ".value", errors);
+    if (taint.effect.empty()) {
+      errors.required(at + ".effect");
+    } else {
+      check_one_of(taint.effect, at + ".effect", {"NoSchedule", "PreferNoSchedule", "NoExecute"},
+                   errors);
     }
-    if (auto why = check_label_value(taint.value); !why.empty()) {
-      errors.invalid(at + ".value", quoted(taint.value), why);
+    if (!seen.emplace(taint.effect, taint.key).second) {
+      errors.duplicate(at, go_value(corev1::Taint::type_info(), &taint) +
+                               ": taints must be unique by key and effect pair");
     }
-    if (taint.effect != "NoSchedule" && taint.effect != "PreferNoSchedule" &&
-        taint.effect != "NoExecute") {
-      errors.not_supported(at + ".effect", taint.effect,
-                           {"NoSchedule", "PreferNoSchedule", "NoExecute"});
-    }
-    if (!seen.insert(taint.key + ":" + taint.effect).second)
-      errors.duplicate(at, quoted(taint.key));
   }
-  if (old_object == nullptr) return;
-  const auto& old = static_cast<const Node&>(*old_object);
-  if (!old.spec.podCIDR.empty() && now.spec.podCIDR != old.spec.podCIDR) {
-    errors.forbidden("spec.podCIDR",
+}
+
+void validate_capacities(const corev1::NodeStatus& status, FieldErrors& errors) {
+  for (const auto& [name, value] : status.capacity) {
+    validate_resource_quantity(name, value, "status.capacity." + name, errors);
+  }
+  for (const auto& [name, value] : status.allocatable) {
+    validate_resource_quantity(name, value, "status.allocatable." + name, errors);
+  }
+}
+
+void validate_networks(const std::vector<std::string>& cidrs, FieldErrors& errors) {
+  const std::string path = "spec.podCIDRs";
+  int sixes = 0;
+  for (size_t i = 0; i < cidrs.size(); ++i) {
+    validate_by(check_cidr, cidrs[i], indexed(path, i), errors);
+    if (cidrs[i].find(':') != std::string::npos) ++sixes;
+  }
+  if (cidrs.size() > 2 || (cidrs.size() == 2 && sixes != 1)) {
+    errors.invalid(path, go_value(cidrs), "may specify no more than one CIDR for each IP family");
+  }
+}
+
+void validate_node_changes(const Node& now, const Node& old, FieldErrors& errors) {
+  if (!old.spec.podCIDRs.empty() && now.spec.podCIDRs != old.spec.podCIDRs) {
+    errors.forbidden("spec.podCIDRs",
                      "node updates may not change podCIDR except from \"\" to valid");
   }
   if (!old.spec.providerID.empty() && now.spec.providerID != old.spec.providerID) {
     errors.forbidden("spec.providerID",
                      "node updates may not change providerID except from \"\" to valid");
+  }
+  if (now.spec.externalID != old.spec.externalID) {
+    errors.forbidden("spec.externalID", "may not be updated");
+  }
+}
+
+void validate_node(const Object& object, const Object* old_object, FieldErrors& errors) {
+  const auto& now = static_cast<const Node&>(object);
+  if (old_object != nullptr) {
+    validate_node_changes(now, static_cast<const Node&>(*old_object), errors);
+    return validate_taints(now.spec.taints, errors);
+  }
+  validate_taints(now.spec.taints, errors);
+  validate_capacities(now.status, errors);
+  validate_networks(now.spec.podCIDRs, errors);
+}
+
+void validate_node_status(const Object& object, const Object&, FieldErrors& errors) {
+  const auto& status = static_cast<const Node&>(object).status;
+  validate_capacities(status, errors);
+  std::set<std::pair<std::string, std::string>> seen;
+  for (size_t i = 0; i < status.addresses.size(); ++i) {
+    const auto& address = status.addresses[i];
+    if (seen.emplace(address.type, address.address).second) continue;
+    errors.duplicate(indexed("status.addresses", i),
+                     go_value(corev1::NodeAddress::type_info(), &address));
   }
 }
 
@@ -120,17 +181,35 @@ void prepare_namespace(Object& object, const Object* old_object, const StrategyC
   now.status = old.status;
 }
 
+void validate_namespace(const Object& object, const Object*, FieldErrors& errors) {
+  for (const auto& name : static_cast<const Namespace&>(object).spec.finalizers) {
+    validate_qualified_name(name, "spec.finalizers", errors);
+    validate_kube_finalizer(name, "spec.finalizers", errors);
+  }
+}
+
+void validate_namespace_status(const Object& object, const Object&, FieldErrors& errors) {
+  const auto& ns = static_cast<const Namespace&>(object);
+  const bool going = ns.metadata.deletionTimestamp.has_value();
+  if (ns.status.phase == (going ? "Terminating" : "Active")) return;
+  errors.invalid("status.Phase", quoted(ns.status.phase),
+                 going ? "may only be 'Terminating' if `deletionTimestamp` is not empty"
+                       : "may only be 'Active' if `deletionTimestamp` is empty");
+}
+
 }  // namespace
 
 ResourceInfo nodes_resource() {
   auto info = stored_resource<Node>("nodes", "node", false);
   info.short_names = {"no"};
   info.has_status = true;
+  info.set_defaults = node_defaults;
   info.prepare = prepare_node;
   info.prepare_status = [](Object& object, const Object& old) {
     static_cast<Node&>(object).spec = static_cast<const Node&>(old).spec;
   };
   info.validate = validate_node;
+  info.validate_status = validate_node_status;
   info.selectable_fields = {"spec.unschedulable"};
   info.field_value = [](const Object& object, std::string_view) -> std::string {
     return static_cast<const Node&>(object).spec.unschedulable ? "true" : "false";
@@ -159,6 +238,8 @@ ResourceInfo namespaces_resource() {
   info.prepare_status = [](Object& object, const Object& old) {
     static_cast<Namespace&>(object).spec = static_cast<const Namespace&>(old).spec;
   };
+  info.validate = validate_namespace;
+  info.validate_status = validate_namespace_status;
   info.selectable_fields = {"status.phase"};
   info.field_value = [](const Object& object, std::string_view) {
     return static_cast<const Namespace&>(object).status.phase;

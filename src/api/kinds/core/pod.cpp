@@ -125,6 +125,16 @@ ResourceInfo pod_templates_resource() {
   info.set_defaults = [](Object& object) {
     default_pod_spec(static_cast<corev1::PodTemplate&>(object).template_.spec);
   };
+  info.prepare = [](Object& object, const Object* old, const StrategyContext&) {
+    auto& now = static_cast<corev1::PodTemplate&>(object);
+    if (old == nullptr) {
+      now.metadata.generation = 1;
+      return;
+    }
+    const auto& before = static_cast<const corev1::PodTemplate&>(*old);
+    now.metadata.generation =
+        before.metadata.generation + (equal(now.template_, before.template_) ? 0 : 1);
+  };
   info.validate = [](const Object& object, const Object*, FieldErrors& errors) {
     validate_pod_template(static_cast<const corev1::PodTemplate&>(object).template_, "template",
                           errors);

@@ -1,7 +1,11 @@
 // What an update of a Pod or of its status may change.
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <set>
 
 #include "api/kinds/core/pod_parts.h"
+#include "orch/api/pod_update.h"
 
 namespace orch::api {
 namespace {
@@ -109,13 +113,21 @@ void validate_changes(const PodSpec& now, const PodSpec& old, FieldErrors& error
           first_difference(PodSpec::type_info(), &merged, &now));
 }
 
+// Containers that ended for good stay ended.
 void validate_states(const std::vector<ContainerStatus>& now,
-                     const std::vector<ContainerStatus>& old, const std::string& path,
-                     FieldErrors& errors) {
-  for (const auto& before : old) {
+                     const std::vector<ContainerStatus>& old, const PodSpec& spec,
+                     const std::string& policy, const std::string& path, FieldErrors& errors) {
+  if (policy == "Always") return;
+  for (size_t i = 0; i < old.size(); ++i) {
+    const auto& before = old[i];
     if (!before.state.terminated) continue;
-    for (size_t i = 0; i < now.size(); ++i) {
-      if (now[i].name == before.name && !now[i].state.terminated) {
+    if (before.state.terminated->exitCode != 0 && policy == "OnFailure") continue;
+    const bool sidecar = std::any_of(
+        spec.initContainers.begin(), spec.initContainers.end(),
+        [&](const auto& c) { return c.name == before.name && c.restartPolicy == "Always"; });
+    if (sidecar) continue;
+    for (const auto& after : now) {
+      if (after.name == before.name && !after.state.terminated) {
         errors.forbidden(indexed(path, i) + ".state",
                          "may not be transitioned to non-terminated state");
       }
@@ -123,17 +135,25 @@ void validate_states(const std::vector<ContainerStatus>& now,
   }
 }
 
-void validate_addresses(const std::vector<PodIP>& addresses, FieldErrors& errors) {
+// Of status.podIPs and status.hostIPs.
+template <class Address>
+void validate_addresses(const std::vector<Address>& addresses, const std::string& path,
+                        FieldErrors& errors) {
   int families[2] = {0, 0};
   std::string shown;
+  std::set<std::string> seen;
   for (size_t i = 0; i < addresses.size(); ++i) {
-    validate_by(check_ip, addresses[i].ip, indexed("status.podIPs", i), errors);
+    validate_by(check_ip, addresses[i].ip, indexed(path, i), errors);
     ++families[is_ipv6(addresses[i].ip) ? 1 : 0];
-    shown += (i == 0 ? "" : ", ") + go_value(PodIP::type_info(), &addresses[i]);
+    shown += (i == 0 ? "" : ", ") + go_value(Address::type_info(), &addresses[i]);
   }
   if (families[0] > 1 || families[1] > 1) {
-    errors.invalid("status.podIPs", "[]core.PodIP{" + shown + "}",
+    errors.invalid(path, "[]core." + std::string(Address::type_info().name) + "{" + shown + "}",
                    "may specify no more than one IP for each IP family");
+  }
+  for (size_t i = 0; i < addresses.size(); ++i) {
+    if (seen.insert(addresses[i].ip).second) continue;
+    errors.duplicate(indexed(path, i), go_value(Address::type_info(), &addresses[i]));
   }
 }
 
@@ -170,17 +190,48 @@ void validate_pod_update(const Pod& now, const Pod& old, FieldErrors& errors) {
   validate_changes(now.spec, old.spec, errors);
 }
 
+void validate_ephemeral_update(const Pod& now, const Pod& old, FieldErrors& errors) {
+  const std::string path = "spec.ephemeralContainers";
+  if (old.metadata.annotations.count("kubernetes.io/config.mirror") != 0) {
+    return errors.forbidden("", "static pods do not support ephemeral containers");
+  }
+  validate_pod_spec(now.spec, "spec", errors);
+  for (const auto& before : old.spec.ephemeralContainers) {
+    const auto& list = now.spec.ephemeralContainers;
+    const auto after = std::find_if(list.begin(), list.end(),
+                                    [&](const auto& c) { return c.name == before.name; });
+    const char* what = after == list.end()      ? "removed"
+                       : !equal(*after, before) ? "changed"
+                                                : nullptr;
+    if (what == nullptr) continue;
+    std::string diff;
+    if (after != list.end()) {
+      diff = first_difference(EphemeralContainer::type_info(), &before, &*after);
+    }
+    errors.forbidden(path, fmt::format("existing ephemeral containers {} may not be {}\n{}",
+                                       quoted(before.name), what, diff));
+  }
+}
+
 void validate_pod_status(const Pod& now, const Pod& old, FieldErrors& errors) {
   if (!now.status.nominatedNodeName.empty()) {
     validate_by(check_dns1123_subdomain, now.status.nominatedNodeName, "status.nominatedNodeName",
                 errors);
   }
-  // Containers of such Pods never run again once they ended.
-  if (old.spec.restartPolicy == "Never") {
-    validate_states(now.status.containerStatuses, old.status.containerStatuses,
-                    "status.containerStatuses", errors);
+  const std::string& policy = old.spec.restartPolicy;
+  const auto states = [&](const auto& list, const std::string& rule, const char* field) {
+    validate_states(now.status.*list, old.status.*list, old.spec, rule,
+                    std::string("status.") + field, errors);
+  };
+  states(&PodStatus::containerStatuses, policy, "containerStatuses");
+  states(&PodStatus::initContainerStatuses, policy, "initContainerStatuses");
+  states(&PodStatus::ephemeralContainerStatuses, "Never", "ephemeralContainerStatuses");
+  validate_addresses(now.status.podIPs, "status.podIPs", errors);
+  const auto& hosts = now.status.hostIPs;
+  if (!hosts.empty() && hosts[0].ip != now.status.hostIP) {
+    errors.invalid("status.hostIPs[0].ip", quoted(hosts[0].ip), "must be equal to `hostIP`");
   }
-  validate_addresses(now.status.podIPs, errors);
+  validate_addresses(hosts, "status.hostIPs", errors);
 }
 
 }  // namespace orch::api

@@ -38,8 +38,11 @@ void defaults(Object& object) {
     if (!spec.ipFamilyPolicy) spec.ipFamilyPolicy = "SingleStack";
     if (spec.ipFamilies.empty()) spec.ipFamilies = {"IPv4"};
   }
-  if (spec.type == "LoadBalancer" && !spec.allocateLoadBalancerNodePorts) {
-    spec.allocateLoadBalancerNodePorts = true;
+  if (spec.type == "LoadBalancer") {
+    if (!spec.allocateLoadBalancerNodePorts) spec.allocateLoadBalancerNodePorts = true;
+    for (auto& point : static_cast<Service&>(object).status.loadBalancer.ingress) {
+      if (!point.ip.empty() && !point.ipMode) point.ipMode = "VIP";
+    }
   }
 }
 

@@ -127,25 +127,6 @@ void validate_affinity(const ServiceSpec& spec, FieldErrors& errors) {
   }
 }
 
-// Addresses that mean something to the host alone.
-std::string check_special(const std::string& ip) {
-  const bool six = is_ipv6(ip);
-  if (ip == "0.0.0.0" || ip == "::") return "may not be unspecified (0.0.0.0 or ::)";
-  const auto within = [&](const char* v4, const char* v6) {
-    return six ? is_strict_subnet(ip + "/128", v6) : is_strict_subnet(ip + "/32", v4);
-  };
-  if (ip == "::1" || within("127.0.0.0/8", "::1/127")) {
-    return "may not be in the loopback range (127.0.0.0/8, ::1/128)";
-  }
-  if (within("169.254.0.0/16", "fe80::/10")) {
-    return "may not be in the link-local range (169.254.0.0/16, fe80::/10)";
-  }
-  if (within("224.0.0.0/24", "ff02::/16")) {
-    return "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)";
-  }
-  return "";
-}
-
 void validate_addresses(const ServiceSpec& spec, FieldErrors& errors) {
   if (spec.type != "ExternalName") {
     for (size_t i = 0; i < spec.ipFamilies.size(); ++i) {
@@ -172,8 +153,8 @@ void validate_addresses(const ServiceSpec& spec, FieldErrors& errors) {
     const std::string at = indexed("spec.externalIPs", i);
     if (!is_ip(ip)) {
       validate_by(check_ip, ip, at, errors);
-    } else if (const auto why = check_special(ip); !why.empty()) {
-      errors.invalid(at, quoted(ip), why);
+    } else {
+      validate_non_special_ip(ip, at, errors);
     }
   }
 }
@@ -237,6 +218,10 @@ void validate_update(const ServiceSpec& now, const ServiceSpec& old, FieldErrors
   if (both && !old.clusterIP.empty() && now.clusterIP != old.clusterIP) {
     errors.invalid("spec.clusterIPs[0]", quoted(now.clusterIP), "may not change once set");
   }
+  if (both && !old.ipFamilies.empty() && !now.ipFamilies.empty() &&
+      now.ipFamilies[0] != old.ipFamilies[0]) {
+    errors.invalid("spec.ipFamilies[0]", quoted(now.ipFamilies[0]), "may not change once set");
+  }
   if (now.type == "LoadBalancer" && old.type == "LoadBalancer" &&
       now.loadBalancerClass != old.loadBalancerClass) {
     errors.invalid("spec.loadBalancerClass", go_value(now.loadBalancerClass),
@@ -268,11 +253,22 @@ void validate_service(const Object& object, const Object* old_object, FieldError
 }
 
 void validate_service_status(const Object& object, const Object&, FieldErrors& errors) {
-  const auto& given = static_cast<const Service&>(object).status.loadBalancer.ingress;
+  const auto& service = static_cast<const Service&>(object);
+  const auto& given = service.status.loadBalancer.ingress;
+  if (service.spec.type != "LoadBalancer" && !given.empty()) {
+    return errors.forbidden("status.loadBalancer.ingress",
+                            "may only be used when `spec.type` is \"LoadBalancer\"");
+  }
   for (size_t i = 0; i < given.size(); ++i) {
     const std::string at = indexed("status.loadBalancer.ingress", i);
     if (!given[i].ip.empty()) validate_by(check_ip, given[i].ip, at + ".ip", errors);
-    if (given[i].ipMode) {
+    if (!given[i].ipMode) {
+      if (!given[i].ip.empty()) {
+        errors.required(at + ".ipMode", "must be specified when `ip` is set");
+      }
+    } else if (given[i].ip.empty()) {
+      errors.forbidden(at + ".ipMode", "may not be specified when `ip` is not set");
+    } else {
       check_one_of(*given[i].ipMode, at + ".ipMode", {"Proxy", "VIP"}, errors);
     }
     if (given[i].hostname.empty()) continue;

@@ -7,6 +7,16 @@ namespace {
 
 using coordinationv1::Lease;
 
+// Coordinated elections are an alpha feature that is off: its fields are dropped, unless the object
+// has them already.
+void prepare(Object& object, const Object* old, const StrategyContext&) {
+  auto& spec = static_cast<Lease&>(object).spec;
+  const auto* before = old == nullptr ? nullptr : &static_cast<const Lease&>(*old).spec;
+  if (before != nullptr && (before->strategy || before->preferredHolder)) return;
+  spec.strategy.reset();
+  spec.preferredHolder.reset();
+}
+
 void validate(const Object& object, const Object*, FieldErrors& errors) {
   const auto& spec = static_cast<const Lease&>(object).spec;
   if (spec.leaseDurationSeconds && *spec.leaseDurationSeconds <= 0) {
@@ -23,6 +33,7 @@ void validate(const Object& object, const Object*, FieldErrors& errors) {
 
 ResourceInfo leases_resource() {
   auto info = stored_resource<Lease>("leases", "lease", true);
+  info.prepare = prepare;
   info.validate = validate;
   info.columns = {name_column(), column("Holder", "string", "Who holds it."), age_column()};
   info.row = [](const Object& object, WallTime now) -> std::vector<Cell> {

@@ -1,4 +1,6 @@
 // policy/v1 PodDisruptionBudget and scheduling.k8s.io/v1 PriorityClass.
+#include <fmt/format.h>
+
 #include "api/kinds/apps/workload.h"
 #include "api/kinds/checks.h"
 #include "orch/api/policyv1.h"
@@ -11,6 +13,8 @@ using policyv1::PodDisruptionBudget;
 using schedulingv1::PriorityClass;
 
 constexpr int32_t kUserPriorityMax = 1'000'000'000;
+constexpr int32_t kClusterCritical = 2 * kUserPriorityMax;
+constexpr int32_t kNodeCritical = kClusterCritical + 1000;
 
 void validate_budget(const Object& object, const Object*, FieldErrors& errors) {
   const auto& spec = static_cast<const PodDisruptionBudget&>(object).spec;
@@ -34,6 +38,7 @@ void validate_budget(const Object& object, const Object*, FieldErrors& errors) {
 
 void validate_budget_status(const Object& object, const Object&, FieldErrors& errors) {
   const auto& status = static_cast<const PodDisruptionBudget&>(object).status;
+  validate_conditions(status.conditions, "status.conditions", errors);
   validate_counts({{"disruptionsAllowed", status.disruptionsAllowed, 0, nullptr},
                    {"currentHealthy", status.currentHealthy, 0, nullptr},
                    {"desiredHealthy", status.desiredHealthy, 0, nullptr},
@@ -49,15 +54,31 @@ std::vector<Cell> budget_row(const Object& object, WallTime now) {
           age_cell(object, now)};
 }
 
+// The classes the server makes itself are as it makes them. "" = good.
+std::string check_system_class(const PriorityClass& now) {
+  const std::string& name = now.metadata.name;
+  const int32_t value = name == "system-node-critical"      ? kNodeCritical
+                        : name == "system-cluster-critical" ? kClusterCritical
+                                                            : 0;
+  if (value == 0) return name + " is not a known system priority class";
+  if (now.value != value) {
+    return fmt::format("value of {} PriorityClass must be {}", name, value);
+  }
+  if (now.globalDefault)
+    return fmt::format("globalDefault of {} PriorityClass must be false", name);
+  return "";
+}
+
 void validate_priority_class(const Object& object, const Object* old_object, FieldErrors& errors) {
   const auto& now = static_cast<const PriorityClass&>(object);
-  const bool system = now.metadata.name.starts_with("system-");
-  if (system && now.metadata.name != "system-node-critical" &&
-      now.metadata.name != "system-cluster-critical") {
-    errors.forbidden("metadata.name",
-                     "priority class names with 'system-' prefix are reserved for system use only");
-  }
-  if (!system && now.value > kUserPriorityMax) {
+  if (now.metadata.name.starts_with("system-")) {
+    if (const auto why = check_system_class(now); !why.empty()) {
+      errors.forbidden("metadata.name",
+                       "priority class names with 'system-' prefix are reserved for system use "
+                       "only. error: " +
+                           why);
+    }
+  } else if (now.value > kUserPriorityMax) {
     errors.forbidden("value", "maximum allowed value of a user defined priority is 1000000000");
   }
   if (now.preemptionPolicy) {
@@ -66,11 +87,11 @@ void validate_priority_class(const Object& object, const Object* old_object, Fie
   }
   if (old_object == nullptr) return;
   const auto& old = static_cast<const PriorityClass&>(*old_object);
-  check_unchanged(now.preemptionPolicy == old.preemptionPolicy, "preemptionPolicy",
-                  go_value(now.preemptionPolicy), errors);
   if (now.value != old.value) {
     errors.forbidden("value", "may not be changed in an update.");
   }
+  check_unchanged(now.preemptionPolicy == old.preemptionPolicy, "preemptionPolicy",
+                  go_value(now.preemptionPolicy), errors);
 }
 
 }  // namespace

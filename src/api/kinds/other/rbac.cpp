@@ -1,5 +1,7 @@
 // rbac.authorization.k8s.io/v1.
-#include "api/kinds/common.h"
+#include <type_traits>
+
+#include "api/kinds/checks.h"
 #include "orch/api/rbacv1.h"
 
 namespace orch::api {
@@ -16,11 +18,11 @@ void validate_rules(const std::vector<PolicyRule>& rules, bool namespaced, Field
     if (rule.verbs.empty()) errors.required(at + ".verbs", "verbs must contain at least one value");
     if (!rule.nonResourceURLs.empty()) {
       if (namespaced) {
-        errors.invalid(at + ".nonResourceURLs", quoted(rule.nonResourceURLs[0]),
+        errors.invalid(at + ".nonResourceURLs", go_value(rule.nonResourceURLs),
                        "namespaced rules cannot apply to non-resource URLs");
       }
       if (!rule.apiGroups.empty() || !rule.resources.empty() || !rule.resourceNames.empty()) {
-        errors.invalid(at + ".nonResourceURLs", quoted(rule.nonResourceURLs[0]),
+        errors.invalid(at + ".nonResourceURLs", go_value(rule.nonResourceURLs),
                        "rules cannot apply to both regular resources and non-resource URLs");
       }
       continue;
@@ -45,34 +47,55 @@ void binding_defaults(Object& object) {
   }
 }
 
+void validate_aggregation(const AggregationRule& rule, FieldErrors& errors) {
+  const std::string path = "aggregationRule.clusterRoleSelectors";
+  if (rule.clusterRoleSelectors.empty()) {
+    errors.required(path,
+                    "at least one clusterRoleSelector required if aggregationRule is non-nil");
+  }
+  for (size_t i = 0; i < rule.clusterRoleSelectors.size(); ++i) {
+    validate_label_selector(rule.clusterRoleSelectors[i], indexed(path, i), errors);
+  }
+}
+
+void validate_subject(const Subject& subject, bool namespaced, const std::string& path,
+                      FieldErrors& errors) {
+  check_required(subject.name, path + ".name", errors);
+  const bool account = subject.kind == "ServiceAccount";
+  if (!account && subject.kind != "User" && subject.kind != "Group") {
+    return errors.not_supported(path + ".kind", subject.kind, {"ServiceAccount", "User", "Group"});
+  }
+  if (account && !subject.name.empty()) {
+    validate_by(check_dns1123_subdomain, subject.name, path + ".name", errors);
+  }
+  const std::string_view group = account ? "" : kGroup;
+  check_one_of(subject.apiGroup, path + ".apiGroup", {group}, errors);
+  if (account && !namespaced) check_required(subject.namespace_, path + ".namespace", errors);
+}
+
+void validate_role_ref(const RoleRef& ref, bool namespaced, FieldErrors& errors) {
+  check_one_of(ref.apiGroup, "roleRef.apiGroup", {kGroup}, errors);
+  if (namespaced) {
+    check_one_of(ref.kind, "roleRef.kind", {"Role", "ClusterRole"}, errors);
+  } else {
+    check_one_of(ref.kind, "roleRef.kind", {"ClusterRole"}, errors);
+  }
+  check_required(ref.name, "roleRef.name", errors);
+  if (!ref.name.empty()) validate_by(check_path_segment, ref.name, "roleRef.name", errors);
+}
+
 template <class Binding>
 void validate_binding(const Object& object, const Object* old_object, FieldErrors& errors) {
   const auto& binding = static_cast<const Binding&>(object);
-  const bool namespaced = !binding.metadata.namespace_.empty();
-  if (binding.roleRef.apiGroup != kGroup) {
-    errors.not_supported("roleRef.apiGroup", binding.roleRef.apiGroup, {std::string(kGroup)});
-  }
-  const std::string& kind = binding.roleRef.kind;
-  if (kind != "ClusterRole" && !(namespaced && kind == "Role")) {
-    errors.not_supported("roleRef.kind", kind,
-                         namespaced ? std::vector<std::string>{"Role", "ClusterRole"}
-                                    : std::vector<std::string>{"ClusterRole"});
-  }
-  if (binding.roleRef.name.empty()) errors.required("roleRef.name");
+  const bool namespaced = std::is_same_v<Binding, RoleBinding>;
+  validate_role_ref(binding.roleRef, namespaced, errors);
   for (size_t i = 0; i < binding.subjects.size(); ++i) {
-    const auto& subject = binding.subjects[i];
-    const std::string at = indexed("subjects", i);
-    if (subject.name.empty()) errors.required(at + ".name");
-    if (subject.kind == "ServiceAccount") {
-      if (!namespaced && subject.namespace_.empty()) errors.required(at + ".namespace");
-    } else if (subject.kind != "User" && subject.kind != "Group") {
-      errors.not_supported(at + ".kind", subject.kind, {"ServiceAccount", "User", "Group"});
-    }
+    validate_subject(binding.subjects[i], namespaced, indexed("subjects", i), errors);
   }
   if (old_object == nullptr) return;
-  const auto& old = static_cast<const Binding&>(*old_object);
-  if (!equal(binding.roleRef, old.roleRef)) {
-    errors.invalid("roleRef", quoted(binding.roleRef.name), "cannot change roleRef");
+  if (!equal(binding.roleRef, static_cast<const Binding&>(*old_object).roleRef)) {
+    errors.invalid("roleRef", go_value(RoleRef::type_info(), &binding.roleRef),
+                   "cannot change roleRef");
   }
 }
 
@@ -123,7 +146,9 @@ ResourceInfo roles_resource() {
 ResourceInfo cluster_roles_resource() {
   auto info = stored_resource<ClusterRole>("clusterroles", "clusterrole", false);
   info.validate = [](const Object& object, const Object*, FieldErrors& errors) {
-    validate_rules(static_cast<const ClusterRole&>(object).rules, false, errors);
+    const auto& role = static_cast<const ClusterRole&>(object);
+    validate_rules(role.rules, false, errors);
+    if (role.aggregationRule) validate_aggregation(*role.aggregationRule, errors);
   };
   info.columns = role_columns();
   info.row = role_row;

@@ -1,5 +1,5 @@
 // authentication.k8s.io/v1 and authorization.k8s.io/v1: reviews, answered and never stored.
-#include "api/kinds/common.h"
+#include "api/kinds/checks.h"
 #include "orch/api/authenticationv1.h"
 #include "orch/api/authorizationv1.h"
 
@@ -17,7 +17,7 @@ void validate_access(const Spec& spec, FieldErrors& errors) {
   const bool resource = static_cast<bool>(spec.resourceAttributes);
   const bool path = static_cast<bool>(spec.nonResourceAttributes);
   if (resource && path) {
-    errors.invalid("spec.nonResourceAttributes", "{}",
+    errors.invalid("spec.nonResourceAttributes", go_value(spec.nonResourceAttributes),
                    "cannot be specified in combination with resourceAttributes");
   }
   if (!resource && !path) {
@@ -32,6 +32,21 @@ void validate_subject_review(const Object& object, const Object*, FieldErrors& e
   validate_access(spec, errors);
   if (spec.user.empty() && spec.groups.empty()) {
     errors.invalid("spec.user", "\"\"", "at least one of user or group must be specified");
+  }
+}
+
+void validate_local_review(const Object& object, const Object* old, FieldErrors& errors) {
+  using authorizationv1::LocalSubjectAccessReview;
+  validate_subject_review<LocalSubjectAccessReview>(object, old, errors);
+  const auto& review = static_cast<const LocalSubjectAccessReview&>(object);
+  const auto& resource = review.spec.resourceAttributes;
+  if (resource && resource->namespace_ != review.metadata.namespace_) {
+    errors.invalid("spec.resourceAttributes.namespace", quoted(resource->namespace_),
+                   "must match metadata.namespace");
+  }
+  if (review.spec.nonResourceAttributes) {
+    errors.invalid("spec.nonResourceAttributes", go_value(review.spec.nonResourceAttributes),
+                   "disallowed on this kind of request");
   }
 }
 
@@ -58,7 +73,7 @@ ResourceInfo subject_access_reviews_resource() {
 ResourceInfo local_subject_access_reviews_resource() {
   auto info = review_resource<authorizationv1::LocalSubjectAccessReview>(
       "localsubjectaccessreviews", "localsubjectaccessreview", true);
-  info.validate = validate_subject_review<authorizationv1::LocalSubjectAccessReview>;
+  info.validate = validate_local_review;
   return info;
 }
 

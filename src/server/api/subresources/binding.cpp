@@ -35,7 +35,13 @@ api::ApiResult<Unit> check(const Binding& binding) {
   }
   if (binding.target.name.empty()) errors.required("target.name");
   if (errors.empty()) return Unit{};
-  return Err(api::invalid("", "Binding", binding.metadata.name, errors.take()));
+  // A bare error upstream, no Invalid.
+  const auto causes = errors.take();
+  std::string text;
+  for (const auto& c : causes) {
+    text += (text.empty() ? "" : ", ") + c.field + ": " + c.message;
+  }
+  return Err(api::plain_error(causes.size() > 1 ? "[" + text + "]" : text));
 }
 
 std::string refusal(const Pod& pod) {
@@ -53,7 +59,7 @@ std::string refusal(const Pod& pod) {
 }
 
 Answer bind_pod(ApiServer& server, Call& call, const std::string& pod_name, const Binding& binding,
-            const WriteOptions& options, net::HttpResponse& response) {
+                const WriteOptions& options, net::HttpResponse& response) {
   ORCH_CHECK(check(binding));
   const auto& pods = api::resource_of<Pod>();
   Writer writer(server, call, pods, options);
@@ -106,7 +112,7 @@ Answer serve_binding(ApiServer& server, Call& call, const api::ResourceInfo&,
   WriteOptions options;
   ORCH_TRY(auto object, decode(call, options));
   return bind_pod(server, call, call.info.name, static_cast<const Binding&>(*object), options,
-              response);
+                  response);
 }
 
 Answer create_binding(ApiServer& server, Call& call, const api::ResourceInfo&,
