@@ -1,128 +1,131 @@
 #include "server/bootstrap_roles.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "orch/base/strings.h"
+#include "server/auth/rbac.h"
+#include "server/bootstrap_roles_table.h"
+
 namespace orch::server {
 namespace {
 
 using namespace api;
-using List = std::vector<std::string>;
 using Rules = std::vector<rbacv1::PolicyRule>;
+using List = std::vector<std::string>;
+using Outcome = Result<Unit, std::string>;
 
-rbacv1::PolicyRule rule(List verbs, List groups, List resources, List urls = {}) {
-  rbacv1::PolicyRule out;
-  out.verbs = std::move(verbs);
-  out.apiGroups = std::move(groups);
-  out.resources = std::move(resources);
-  out.nonResourceURLs = std::move(urls);
+constexpr const char* kGroup = "rbac.authorization.k8s.io";
+constexpr const char* kAutoUpdate = "rbac.authorization.kubernetes.io/autoupdate";
+constexpr const char* kAggregateTo = "rbac.authorization.k8s.io/aggregate-to-";
+constexpr std::string_view kControllerPrefix = "system:controller:";
+
+// The table's lines; one that ends with a backslash goes on in the next.
+List lines_of(std::string_view text) {
+  List out;
+  bool joined = false;
+  for (const std::string& raw : split(text, '\n')) {
+    std::string line(joined ? trim(raw) : std::string_view(raw));
+    if (joined) {
+      line.insert(0, out.back());
+      out.pop_back();
+    }
+    joined = line.ends_with('\\');
+    if (joined) line.pop_back();
+    if (!line.empty()) out.push_back(std::move(line));
+  }
   return out;
 }
 
-rbacv1::ClusterRole role(const std::string& name, Rules rules) {
+List words_of(const std::string& line) {
+  List out;
+  for (auto& word : split(line, ' ')) {
+    if (!word.empty()) out.push_back(std::move(word));
+  }
+  return out;
+}
+
+List sorted(List list) {
+  std::sort(list.begin(), list.end());
+  return list;
+}
+
+List verbs_of(const std::string& text) {
+  if (text == "read") return {"get", "list", "watch"};
+  if (text == "write") return {"create", "delete", "deletecollection", "patch", "update"};
+  if (text == "all") {
+    return {"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"};
+  }
+  return sorted(split(text, ','));
+}
+
+rbacv1::PolicyRule rule_of(const std::string& line) {
+  if (line == "events") return rule_of("create,patch,update core,events.k8s.io events");
+  const List words = words_of(line);
+  rbacv1::PolicyRule out;
+  out.verbs = verbs_of(words.at(0));
+  if (words.at(1) == "paths") {
+    out.nonResourceURLs = sorted(split(words.at(2), ','));
+    return out;
+  }
+  for (const auto& group : split(words.at(1), ',')) {
+    out.apiGroups.push_back(group == "core" ? "" : group);
+  }
+  out.apiGroups = sorted(std::move(out.apiGroups));
+  out.resources = sorted(split(words.at(2), ','));
+  if (words.size() > 3) out.resourceNames = sorted(split(words.at(3), ','));
+  return out;
+}
+
+void mark_default(metav1::ObjectMeta& meta) {
+  meta.labels["kubernetes.io/bootstrapping"] = "rbac-defaults";
+  meta.annotations[kAutoUpdate] = "true";
+}
+
+// One role of a table: the words of its "=" line after the sign, and its rules.
+struct Entry {
+  List head;
+  Rules rules;
+};
+
+std::vector<Entry> entries_of(std::string_view table) {
+  std::vector<Entry> out;
+  for (const auto& line : lines_of(table)) {
+    if (line.starts_with("= ")) {
+      out.push_back({words_of(line.substr(2)), {}});
+    } else {
+      out.back().rules.push_back(rule_of(line));
+    }
+  }
+  return out;
+}
+
+rbacv1::ClusterRole cluster_role(std::string name, Rules rules) {
   rbacv1::ClusterRole out;
-  out.metadata.name = name;
-  out.metadata.labels = {{"kubernetes.io/bootstrapping", "rbac-defaults"}};
-  out.metadata.annotations = {{"rbac.authorization.kubernetes.io/autoupdate", "true"}};
+  out.metadata.name = std::move(name);
+  mark_default(out.metadata);
   out.rules = std::move(rules);
   return out;
 }
 
-constexpr const char* kAggregateTo = "rbac.authorization.k8s.io/aggregate-to-";
-
-// A role that also holds the rules of all roles labelled to be aggregated to it; `into` names the
-// one it is aggregated to itself.
-rbacv1::ClusterRole aggregated(const std::string& name, Rules rules, const std::string& into = "") {
-  rbacv1::ClusterRole out = role(name, std::move(rules));
+// A role that holds the rules of all roles labelled to be aggregated to it; `into` names the one it
+// is aggregated to itself. Its rules are given here as aggregation will find them, so that they
+// hold from the first moment.
+rbacv1::ClusterRole aggregated(const std::string& name, const Rules& rules,
+                               const std::string& into) {
+  rbacv1::ClusterRole out = cluster_role(name, rules);
   if (!into.empty()) out.metadata.labels[kAggregateTo + into] = "true";
   out.aggregationRule.ensure().clusterRoleSelectors.emplace_back().matchLabels = {
       {kAggregateTo + name, "true"}};
   return out;
 }
-rbacv1::ClusterRole aggregated_part(const std::string& into, Rules rules) {
-  rbacv1::ClusterRole out = role("system:aggregate-to-" + into, std::move(rules));
-  out.metadata.labels[kAggregateTo + into] = "true";
-  return out;
-}
 
-// What the approver of agents' certificates asks for.
-rbacv1::ClusterRole node_client_role(const std::string& what) {
-  return role("system:certificates.k8s.io:certificatesigningrequests:" + what,
-              {rule({"create"}, {"certificates.k8s.io"}, {"certificatesigningrequests/" + what})});
-}
-
-rbacv1::ClusterRoleBinding binding(const std::string& name, const List& groups) {
-  rbacv1::ClusterRoleBinding out;
-  out.metadata.name = name;
-  out.metadata.labels = {{"kubernetes.io/bootstrapping", "rbac-defaults"}};
-  out.metadata.annotations = {{"rbac.authorization.kubernetes.io/autoupdate", "true"}};
-  out.roleRef.apiGroup = "rbac.authorization.k8s.io";
-  out.roleRef.kind = "ClusterRole";
-  out.roleRef.name = name;
-  for (const auto& group : groups) {
-    auto& subject = out.subjects.emplace_back();
-    subject.kind = "Group";
-    subject.apiGroup = "rbac.authorization.k8s.io";
-    subject.name = group;
+Rules rules_of(const std::vector<rbacv1::ClusterRole>& roles, std::string_view name) {
+  for (const auto& role : roles) {
+    if (role.metadata.name == name) return role.rules;
   }
-  return out;
-}
-
-const List kRead = {"get", "list", "watch"};
-const List kWrite = {"create", "delete", "deletecollection", "patch", "update"};
-
-// What may be seen and changed in a namespace, by group. Secrets and what gives access to them
-// are for those who may edit.
-Rules view_rules() {
-  return {
-      rule(kRead, {""},
-           {"configmaps", "endpoints", "persistentvolumeclaims", "persistentvolumeclaims/status",
-            "pods", "replicationcontrollers", "replicationcontrollers/scale", "serviceaccounts",
-            "services", "services/status"}),
-      rule(kRead, {""},
-           {"bindings", "events", "limitranges", "namespaces/status", "pods/log", "pods/status",
-            "replicationcontrollers/status", "resourcequotas", "resourcequotas/status"}),
-      rule(kRead, {""}, {"namespaces"}),
-      rule(kRead, {"discovery.k8s.io"}, {"endpointslices"}),
-      rule(kRead, {"apps"},
-           {"controllerrevisions", "daemonsets", "daemonsets/status", "deployments",
-            "deployments/scale", "deployments/status", "replicasets", "replicasets/scale",
-            "replicasets/status", "statefulsets", "statefulsets/scale", "statefulsets/status"}),
-      rule(kRead, {"autoscaling"}, {"horizontalpodautoscalers", "horizontalpodautoscalers/status"}),
-      rule(kRead, {"batch"}, {"cronjobs", "cronjobs/status", "jobs", "jobs/status"}),
-      rule(kRead, {"policy"}, {"poddisruptionbudgets", "poddisruptionbudgets/status"}),
-      rule(kRead, {"networking.k8s.io"}, {"ingresses", "ingresses/status", "networkpolicies"}),
-  };
-}
-
-Rules edit_rules() {
-  return {
-      rule(kRead, {""},
-           {"pods/attach", "pods/exec", "pods/portforward", "pods/proxy", "secrets",
-            "services/proxy"}),
-      rule({"impersonate"}, {""}, {"serviceaccounts"}),
-      rule(kWrite, {""}, {"pods", "pods/attach", "pods/exec", "pods/portforward", "pods/proxy"}),
-      rule({"create"}, {""}, {"pods/eviction"}),
-      rule(kWrite, {""},
-           {"configmaps", "events", "persistentvolumeclaims", "replicationcontrollers",
-            "replicationcontrollers/scale", "secrets", "serviceaccounts", "services",
-            "services/proxy"}),
-      rule({"create"}, {""}, {"serviceaccounts/token"}),
-      rule(kWrite, {"apps"},
-           {"daemonsets", "deployments", "deployments/rollback", "deployments/scale", "replicasets",
-            "replicasets/scale", "statefulsets", "statefulsets/scale"}),
-      rule(kWrite, {"autoscaling"}, {"horizontalpodautoscalers"}),
-      rule(kWrite, {"batch"}, {"cronjobs", "jobs"}),
-      rule(kWrite, {"policy"}, {"poddisruptionbudgets"}),
-      rule(kWrite, {"networking.k8s.io"}, {"ingresses", "networkpolicies"}),
-      rule({"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"},
-           {"coordination.k8s.io"}, {"leases"}),
-  };
-}
-
-Rules admin_rules() {
-  return {
-      rule({"create"}, {"authorization.k8s.io"}, {"localsubjectaccessreviews"}),
-      rule({"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"},
-           {"rbac.authorization.k8s.io"}, {"rolebindings", "roles"}),
-  };
+  return {};
 }
 
 Rules joined(Rules a, const Rules& b) {
@@ -130,44 +133,193 @@ Rules joined(Rules a, const Rules& b) {
   return a;
 }
 
+rbacv1::Subject subject_of(const std::string& text) {
+  rbacv1::Subject out;
+  const size_t colon = text.find(':');
+  const std::string kind = text.substr(0, colon);
+  out.name = text.substr(colon + 1);
+  if (kind == "sa") {
+    out.kind = "ServiceAccount";
+    const size_t slash = out.name.find('/');
+    out.namespace_ = out.name.substr(0, slash);
+    out.name.erase(0, slash + 1);
+    return out;
+  }
+  out.kind = kind == "group" ? "Group" : "User";
+  out.apiGroup = kGroup;
+  return out;
+}
+
+template <class Binding>
+Binding binding_of(std::string name, const std::string& kind, const std::string& role,
+                   const List& subjects) {
+  Binding out;
+  const size_t slash = name.find('/');
+  if (slash != std::string::npos) {
+    out.metadata.namespace_ = name.substr(0, slash);
+    name.erase(0, slash + 1);
+  }
+  out.metadata.name = std::move(name);
+  mark_default(out.metadata);
+  out.roleRef.apiGroup = kGroup;
+  out.roleRef.kind = kind;
+  out.roleRef.name = role;
+  for (const auto& subject : subjects) out.subjects.push_back(subject_of(subject));
+  return out;
+}
+
+// Bindings of the table: those with a namespace, or those without.
+template <class Binding>
+std::vector<Binding> table_bindings(bool namespaced) {
+  std::vector<Binding> out;
+  for (const auto& line : lines_of(kBindingTable)) {
+    const List words = words_of(line);
+    if ((words[0].find('/') != std::string::npos) != namespaced) continue;
+    out.push_back(binding_of<Binding>(words[0], namespaced ? "Role" : "ClusterRole", words[1],
+                                      List(words.begin() + 2, words.end())));
+  }
+  return out;
+}
+
+// ---- reconciling ----
+
+bool is_kept_up(const metav1::ObjectMeta& meta) {
+  auto it = meta.annotations.find(kAutoUpdate);
+  return it != meta.annotations.end() && it->second == "true";
+}
+
+template <class T>
+void add_labels(T& to, const T& from) {
+  to.metadata.labels.insert(from.metadata.labels.begin(), from.metadata.labels.end());
+}
+
+template <class Role>
+void complete_role(Role& to, const Role& from) {
+  add_labels(to, from);
+  if constexpr (requires { to.aggregationRule; }) {
+    if (from.aggregationRule) {
+      to.aggregationRule = from.aggregationRule;
+      return;  // the controller keeps its rules
+    }
+  }
+  for (auto& missing : uncovered(to.rules, from.rules)) to.rules.push_back(std::move(missing));
+}
+
+template <class Binding>
+void complete_binding(Binding& to, const Binding& from) {
+  add_labels(to, from);
+  for (const auto& subject : from.subjects) {
+    const bool there = std::any_of(to.subjects.begin(), to.subjects.end(),
+                                   [&](const auto& held) { return equal(held, subject); });
+    if (!there) to.subjects.push_back(subject);
+  }
+}
+
+template <class T>
+Outcome failed(std::string_view what, const T& object, const Error& error) {
+  return Err(
+      fmt::format("{} {} {}: {}", what, T::type_info().kind, object.metadata.name, error.message));
+}
+
+template <class T>
+Outcome reconcile_one(const client::Client& client, const T& wanted,
+                      void (*complete)(T&, const T&)) {
+  auto existing = client.get<T>(wanted.metadata.namespace_, wanted.metadata.name);
+  // What a role refers to cannot be changed: a default binding to another role is made anew.
+  if constexpr (requires { wanted.roleRef; }) {
+    if (existing && is_kept_up(existing->metadata) && !equal(existing->roleRef, wanted.roleRef)) {
+      auto removed = client.remove<T>(wanted.metadata.namespace_, wanted.metadata.name);
+      if (!removed) return failed("replacing", wanted, removed.error());
+      existing = Err(not_found({}, wanted.metadata.name));
+    }
+  }
+  if (!existing) {
+    auto created = client.create(wanted);
+    if (created || created.error().is("AlreadyExists")) return Unit{};
+    return failed("creating", wanted, created.error());
+  }
+  if (!is_kept_up(existing->metadata)) return Unit{};
+  T changed = *existing;
+  complete(changed, wanted);
+  if (equal(changed, *existing)) return Unit{};
+  auto updated = client.update(changed);
+  if (updated || updated.error().is("Conflict")) return Unit{};
+  return failed("updating", wanted, updated.error());
+}
+
+// One kind: all that are wanted, in order.
+template <class T>
+Outcome reconcile_all(const client::Client& client, const std::vector<T>& wanted,
+                      void (*complete)(T&, const T&)) {
+  for (const T& object : wanted) ORCH_CHECK(reconcile_one(client, object, complete));
+  return Unit{};
+}
+
 }  // namespace
 
+Rules parse_rules(std::string_view text) {
+  Rules out;
+  for (const auto& line : lines_of(text)) out.push_back(rule_of(line));
+  return out;
+}
+
 std::vector<rbacv1::ClusterRole> bootstrap_roles() {
-  const List health = {"/healthz", "/livez", "/readyz", "/version", "/version/"};
-  const List discovery = {"/api",     "/api/*",     "/apis",   "/apis/*",  "/healthz", "/livez",
-                          "/openapi", "/openapi/*", "/readyz", "/version", "/version/"};
-  const Rules view = view_rules();
-  const Rules edit = joined(edit_rules(), view);
-  return {
-      role("cluster-admin", {rule({"*"}, {"*"}, {"*"}), rule({"*"}, {}, {}, {"*"})}),
-      role("system:discovery", {rule({"get"}, {}, {}, discovery)}),
-      role("system:public-info-viewer", {rule({"get"}, {}, {}, health)}),
-      role("system:basic-user",
-           {rule({"create"}, {"authorization.k8s.io"},
-                 {"selfsubjectaccessreviews", "selfsubjectrulesreviews"}),
-            rule({"create"}, {"authentication.k8s.io"}, {"selfsubjectreviews"})}),
-      // In the order in which aggregation joins them.
-      aggregated("admin", joined(edit, admin_rules())),
-      aggregated("edit", edit, "admin"),
-      aggregated("view", view, "edit"),
-      aggregated_part("admin", admin_rules()),
-      aggregated_part("edit", edit_rules()),
-      aggregated_part("view", view),
-      node_client_role("nodeclient"),
-      node_client_role("selfnodeclient"),
-      role("system:node-bootstrapper",
-           {rule({"create", "get", "list", "watch"}, {"certificates.k8s.io"},
-                 {"certificatesigningrequests"})}),
-  };
+  std::vector<rbacv1::ClusterRole> out;
+  for (auto& entry : entries_of(kClusterRoleTable)) {
+    auto& role = out.emplace_back(cluster_role(entry.head[0], std::move(entry.rules)));
+    for (const auto& word : entry.head) {
+      if (word.starts_with("into=")) role.metadata.labels[kAggregateTo + word.substr(5)] = "true";
+    }
+  }
+  const Rules view = rules_of(out, "system:aggregate-to-view");
+  const Rules edit = joined(rules_of(out, "system:aggregate-to-edit"), view);
+  const Rules admin = joined(edit, rules_of(out, "system:aggregate-to-admin"));
+  out.push_back(aggregated("admin", admin, ""));
+  out.push_back(aggregated("edit", edit, "admin"));
+  out.push_back(aggregated("view", view, "edit"));
+  out.push_back(cluster_role("system:node", parse_rules(kNodeRuleTable)));
+  for (auto& entry : entries_of(kControllerRoleTable)) {
+    out.push_back(
+        cluster_role(std::string(kControllerPrefix) + entry.head[0], std::move(entry.rules)));
+  }
+  for (auto& entry : entries_of(kOrchRoleTable)) {
+    out.push_back(cluster_role(entry.head[0], std::move(entry.rules)));
+  }
+  return out;
 }
 
 std::vector<rbacv1::ClusterRoleBinding> bootstrap_role_bindings() {
-  return {
-      binding("cluster-admin", {"system:masters"}),
-      binding("system:discovery", {"system:authenticated"}),
-      binding("system:basic-user", {"system:authenticated"}),
-      binding("system:public-info-viewer", {"system:authenticated", "system:unauthenticated"}),
-  };
+  auto out = table_bindings<rbacv1::ClusterRoleBinding>(false);
+  for (const auto& entry : entries_of(kControllerRoleTable)) {
+    const std::string role = std::string(kControllerPrefix) + entry.head[0];
+    out.push_back(binding_of<rbacv1::ClusterRoleBinding>(role, "ClusterRole", role,
+                                                         {"sa:kube-system/" + entry.head[0]}));
+  }
+  return out;
+}
+
+std::vector<rbacv1::Role> bootstrap_namespace_roles() {
+  std::vector<rbacv1::Role> out;
+  for (auto& entry : entries_of(kNamespaceRoleTable)) {
+    auto& role = out.emplace_back();
+    const size_t slash = entry.head[0].find('/');
+    role.metadata.namespace_ = entry.head[0].substr(0, slash);
+    role.metadata.name = entry.head[0].substr(slash + 1);
+    mark_default(role.metadata);
+    role.rules = std::move(entry.rules);
+  }
+  return out;
+}
+
+std::vector<rbacv1::RoleBinding> bootstrap_namespace_role_bindings() {
+  return table_bindings<rbacv1::RoleBinding>(true);
+}
+
+Outcome reconcile_bootstrap_roles(const client::Client& client) {
+  ORCH_CHECK(reconcile_all(client, bootstrap_roles(), complete_role));
+  ORCH_CHECK(reconcile_all(client, bootstrap_role_bindings(), complete_binding));
+  ORCH_CHECK(reconcile_all(client, bootstrap_namespace_roles(), complete_role));
+  return reconcile_all(client, bootstrap_namespace_role_bindings(), complete_binding);
 }
 
 }  // namespace orch::server

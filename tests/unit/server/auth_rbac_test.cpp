@@ -171,22 +171,11 @@ TEST_CASE("stored roles and bindings grant what they say, where they say it") {
   CHECK(f.authorizer.rules_for(jane, "default").size() == 1);
   CHECK(f.authorizer.rules_for(jane, "").empty());
 
+  const auto lost = f.ask(jane, asks("list", "", "pods"), "default");
+  CHECK(lost.reason == R"(RBAC: role.rbac.authorization.k8s.io "none" not found)");
+
   const UserInfo root{.name = "root", .groups = {"system:masters"}};
   CHECK(f.ask(root, path("post", "/anything")).decision == Decision::kAllow);
-}
-
-TEST_CASE("nodes may what a kubelet needs and nothing else") {
-  RbacFixture f;
-  const UserInfo node{.name = "system:node:n1", .groups = {"system:nodes"}};
-  CHECK(f.ask(node, asks("update", "", "pods", "status"), "default").decision == Decision::kAllow);
-  CHECK(f.ask(node, asks("create", "", "serviceaccounts", "token"), "default").decision ==
-        Decision::kAllow);
-  CHECK(f.ask(node, asks("update", "", "secrets"), "default").decision == Decision::kNoOpinion);
-  CHECK(f.ask(node, asks("create", "apps", "deployments"), "default").decision ==
-        Decision::kNoOpinion);
-  const UserInfo impostor{.name = "jane", .groups = {"system:nodes"}};
-  CHECK(f.ask(impostor, asks("update", "", "pods", "status"), "default").decision ==
-        Decision::kNoOpinion);
 }
 
 TEST_CASE("the bootstrap makes namespaces, the kubernetes Service and basic roles, once") {
@@ -231,6 +220,72 @@ TEST_CASE("the bootstrap makes namespaces, the kubernetes Service and basic role
   f.executor->run_until_idle();
   CHECK(f.get(role).body.find("/openapi") != std::string::npos);
   CHECK(f.get(slice).body.find("192.0.2.7") == std::string::npos);
+}
+
+TEST_CASE("the bootstrap describes the API server: flow control, API services, authorities") {
+  RbacFixture f;
+  const BootstrapFacts facts{.kubernetes_ip = "10.43.0.1",
+                             .advertise_address = "192.0.2.7",
+                             .port = 6443,
+                             .client_ca_pem = "PEM",
+                             .request_header_ca_pem = "",
+                             .request_header_name = ""};
+  REQUIRE(bootstrap_objects(f.client, facts));
+  const std::string flows = "/apis/flowcontrol.apiserver.k8s.io/v1/";
+  const std::string level = flows + "prioritylevelconfigurations/workload-low";
+  const std::string schema = flows + "flowschemas/global-default";
+  CHECK(f.get(level).at("spec.limited.nominalConcurrencyShares") == "100");
+  CHECK(f.get(schema).at("spec.matchingPrecedence") == "9900");
+  const auto count = [&](const std::string& path) {
+    const std::string body = f.get(path).body;
+    size_t n = 0;
+    for (size_t at = body.find("\"uid\""); at != std::string::npos; ++n) {
+      at = body.find("\"uid\"", at + 1);
+    }
+    return n;
+  };
+  CHECK(count(flows + "prioritylevelconfigurations") == 8);
+  CHECK(count(flows + "flowschemas") == 13);
+  const std::string services = "/apis/apiregistration.k8s.io/v1/apiservices";
+  const auto apps = f.get(services + "/v1.apps");
+  CHECK(apps.at("spec.groupPriorityMinimum") == "17800");
+  CHECK(apps.body.find("\"reason\":\"Local\"") != std::string::npos);
+  CHECK(f.get(services + "/v1.").at("spec.groupPriorityMinimum") == "18000");
+  CHECK(f.get(services + "/v1.apiregistration.k8s.io").status == 404);
+  const std::string map =
+      "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication";
+  CHECK(f.get(map).at("data.client-ca-file") == "PEM");
+
+  // What was changed on purpose stays; what is no longer suggested goes; mandatory objects and API
+  // services come back.
+  const std::string merge = "application/merge-patch+json";
+  f.patch(level, merge,
+          R"({"metadata":{"annotations":{"apf.kubernetes.io/autoupdate-spec":"false"}},)"
+          R"("spec":{"limited":{"nominalConcurrencyShares":7}}})");
+  f.patch(schema, merge, R"({"spec":{"matchingPrecedence":9000}})");
+  f.patch(flows + "prioritylevelconfigurations/exempt", merge,
+          R"({"spec":{"exempt":{"lendablePercent":50}}})");
+  f.patch(services + "/v1.apps", merge, R"({"spec":{"versionPriority":3}})");
+  f.send("DELETE", flows + "flowschemas/catch-all");
+  f.post(flows + "flowschemas",
+         R"({"metadata":{"name":"old","annotations":{"apf.kubernetes.io/autoupdate-spec":"true"}},)"
+         R"("spec":{"priorityLevelConfiguration":{"name":"system"}}})");
+  REQUIRE(bootstrap_objects(f.client, facts));
+  CHECK(f.get(level).at("spec.limited.nominalConcurrencyShares") == "7");
+  CHECK(f.get(schema).at("spec.matchingPrecedence") == "9900");
+  CHECK(f.get(flows + "prioritylevelconfigurations/exempt").at("spec.exempt.lendablePercent") ==
+        "50");
+  CHECK(f.get(services + "/v1.apps").at("spec.versionPriority") == "15");
+  CHECK(f.get(flows + "flowschemas/catch-all").status == 200);
+  CHECK(f.get(flows + "flowschemas/old").status == 404);
+  const std::string before = f.get("/api/v1/pods").at("metadata.resourceVersion");
+  REQUIRE(bootstrap_objects(f.client, facts));
+  CHECK(f.get("/api/v1/pods").at("metadata.resourceVersion") == before);
+  // The mandatory ones cannot be changed at all.
+  const auto refused = f.patch(flows + "flowschemas/catch-all", merge,
+                               R"({"spec":{"matchingPrecedence":9999}})");
+  CHECK(refused.status == 422);
+  CHECK(refused.body.find("spec of 'catch-all' must equal the fixed value") != std::string::npos);
 }
 
 TEST_CASE("the user-facing roles: view reads, edit writes, admin grants, secrets are not viewed") {
