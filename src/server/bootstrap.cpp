@@ -109,24 +109,6 @@ Outcome kubernetes_endpoints(const client::Client& client, const BootstrapFacts&
   });
 }
 
-// ---- RBAC ----
-
-// Their rules are brought back as long as they say so themselves.
-Outcome roles(const client::Client& client) {
-  for (const auto& role : bootstrap_roles()) {
-    ORCH_CHECK(reconcile(client, role, [](auto& to, const auto& from) {
-      auto update = to.metadata.annotations.find("rbac.authorization.kubernetes.io/autoupdate");
-      if (update != to.metadata.annotations.end() && update->second == "true") {
-        to.metadata.labels.insert(from.metadata.labels.begin(), from.metadata.labels.end());
-        to.aggregationRule = from.aggregationRule;
-        if (!from.aggregationRule) to.rules = from.rules;  // else the controller keeps them
-      }
-    }));
-  }
-  for (const auto& binding : bootstrap_role_bindings()) ORCH_CHECK(ensure(client, binding));
-  return Unit{};
-}
-
 }  // namespace
 
 Result<Unit, std::string> bootstrap_objects(const client::Client& client,
@@ -140,7 +122,7 @@ Result<Unit, std::string> bootstrap_objects(const client::Client& client,
   ORCH_CHECK(priority_class(client, "system-cluster-critical", 2000000000,
                             "Used for system critical pods that must run in the cluster, but can "
                             "be moved to another node if necessary."));
-  return roles(client);
+  return reconcile_bootstrap_roles(client);
 }
 
 }  // namespace orch::server

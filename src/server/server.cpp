@@ -14,11 +14,13 @@
 #include "server/api/api_server.h"
 #include "server/auth/authenticator.h"
 #include "server/auth/authorizer.h"
+#include "server/auth/escalation.h"
 #include "server/auth/service_account_tokens.h"
 #include "server/bootstrap.h"
 #include "server/certificate_signer.h"
 #include "server/controllers/controllers.h"
 #include "server/http/handler.h"
+#include "server/identities.h"
 #include "server/join/join_handler.h"
 #include "server/pki/join_token.h"
 #include "server/pki/pki.h"
@@ -30,12 +32,11 @@ namespace {
 
 constexpr Seconds kSyncTimeout{30};
 
-// In-process identities.
-UserInfo component(std::string name) {
-  return {.name = std::move(name),
-          .uid = "",
-          .groups = {"system:masters", "system:authenticated"},
-          .extra = {}};
+// The API server towards itself.
+UserInfo own_identity() {
+  UserInfo user = component_user("system:apiserver");
+  user.groups.emplace_back("system:masters");
+  return user;
 }
 
 class ServerImpl final : public Server {
@@ -56,6 +57,7 @@ class ServerImpl final : public Server {
   Result<Unit, std::string> start_api();
   Result<Unit, std::string> start_http();
   Result<Unit, std::string> write_kubeconfig();
+  Result<Unit, std::string> wait_until(const std::function<bool()>& filled);
   Result<Unit, std::string> start_loops();
 
   Env& env_;
@@ -74,9 +76,11 @@ class ServerImpl final : public Server {
   std::unique_ptr<DefaultAuthenticator> authenticator_;
   std::unique_ptr<DefaultAuthorizer> authorizer_;
   std::unique_ptr<PluginChain> admission_;
+  std::unique_ptr<EscalationGuard> guarded_admission_;
   std::unique_ptr<JoinHandler> join_;
   std::unique_ptr<net::HttpServer> http_;
   // The loops: their own identities over the shared caches.
+  std::unique_ptr<Identities> identities_;
   std::unique_ptr<client::Transport> controllers_transport_, scheduler_transport_;
   std::unique_ptr<client::Client> controllers_client_, scheduler_client_;
   std::unique_ptr<client::EventRecorder> controllers_events_, scheduler_events_;
@@ -124,7 +128,7 @@ Result<Unit, std::string> ServerImpl::start_api() {
       fmt::format("{}:{}", settings_.advertise_address, config_.https_listen_port);
   api_ = std::make_unique<ApiServer>(env_, *store_, config);
 
-  loopback_ = api_->local_transport(component("system:apiserver"));
+  loopback_ = api_->local_transport(own_identity());
   client_ = std::make_unique<client::Client>(*loopback_);
   informers_ = std::make_unique<client::InformerSet>(env_, *loopback_);
   const std::string issuer = "https://kubernetes.default.svc." + config_.cluster_domain;
@@ -135,7 +139,10 @@ Result<Unit, std::string> ServerImpl::start_api() {
   authorizer_ = std::make_unique<DefaultAuthorizer>(*informers_);
   admission_ = std::make_unique<PluginChain>(AdmissionContext{*informers_, env_.random, *client_},
                                              config_.disable);
-  api_->set_hooks({authenticator_.get(), authorizer_.get(), admission_.get(), tokens_.get()});
+  guarded_admission_ = std::make_unique<EscalationGuard>(*authorizer_, *admission_);
+  identities_ = std::make_unique<Identities>(*api_);
+  api_->set_hooks(
+      {authenticator_.get(), authorizer_.get(), guarded_admission_.get(), tokens_.get()});
   ORCH_CHECK(api_->start());
   join_ = std::make_unique<JoinHandler>(env_, pki_, token_,
                                         ClusterFacts{settings_.cluster_dns, config_.cluster_domain,
@@ -179,8 +186,17 @@ Result<Unit, std::string> ServerImpl::write_kubeconfig() {
                            settings_.kubeconfig_mode);
 }
 
+Result<Unit, std::string> ServerImpl::wait_until(const std::function<bool()>& filled) {
+  const MonoTime deadline = env_.clock.mono() + kSyncTimeout;
+  while (!filled()) {
+    if (env_.clock.mono() > deadline) return Err(std::string("the caches did not fill in time"));
+    std::this_thread::sleep_for(Millis{1});
+  }
+  return Unit{};
+}
+
 Result<Unit, std::string> ServerImpl::start_loops() {
-  controllers_transport_ = api_->local_transport(component("system:kube-controller-manager"));
+  controllers_transport_ = api_->local_transport(component_user("system:kube-controller-manager"));
   controllers_client_ = std::make_unique<client::Client>(*controllers_transport_);
   controllers_events_ =
       client::make_event_recorder(env_, *controllers_transport_, "controllermanager");
@@ -191,7 +207,11 @@ Result<Unit, std::string> ServerImpl::start_loops() {
                                                       .root_ca_pem = pki_.server_ca.certificate_pem,
                                                       .selected = config_.controllers,
                                                       .disabled = config_.disable,
-                                                      .certificates = certificates_.get()});
+                                                      .certificates = certificates_.get(),
+                                                      .client_of = [this](std::string_view name)
+                                                          -> const client::Client& {
+                                                        return identities_->controller(name);
+                                                      }});
   for (const auto& item : config_.controllers) {
     const auto name = item.substr(item.starts_with('-') ? 1 : 0);
     if (item == "*" || controllers_->knows(name)) continue;
@@ -201,12 +221,14 @@ Result<Unit, std::string> ServerImpl::start_loops() {
     if (controllers_->knows(name) || PluginChain::knows(name)) continue;
     return Err(fmt::format("--disable: no controller or admission plugin is called \"{}\"", name));
   }
-  scheduler_transport_ = api_->local_transport(component("system:kube-scheduler"));
+  scheduler_transport_ = api_->local_transport(component_user("system:kube-scheduler"));
   scheduler_client_ = std::make_unique<client::Client>(*scheduler_transport_);
   scheduler_events_ = client::make_event_recorder(env_, *scheduler_transport_, "default-scheduler");
   scheduler_ =
       std::make_unique<Scheduler>(env_, *scheduler_client_, *informers_, *scheduler_events_);
   informers_->start_all();
+  // They act under identities of their own: first their roles must be known.
+  ORCH_CHECK(wait_until([this] { return authorizer_->synced(); }));
   controllers_->start();
   scheduler_->start();
   return Unit{};
@@ -223,11 +245,7 @@ Result<Unit, std::string> ServerImpl::start() {
                                           .advertise_address = settings_.advertise_address,
                                           .port = http_->port()}));
   ORCH_CHECK(start_loops());
-  const MonoTime deadline = env_.clock.mono() + kSyncTimeout;
-  while (!informers_->all_synced()) {
-    if (env_.clock.mono() > deadline) return Err(std::string("the caches did not fill in time"));
-    std::this_thread::sleep_for(Millis{1});
-  }
+  ORCH_CHECK(wait_until([this] { return informers_->all_synced(); }));
   ORCH_CHECK(write_kubeconfig());
   log::info("server", "ready on port {}; kubeconfig {}", http_->port(), config_.write_kubeconfig);
   return Unit{};

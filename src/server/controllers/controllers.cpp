@@ -89,8 +89,9 @@ Controllers::Controllers(Env& env, const client::Client& client, client::Informe
     }
     auto& recorder = *impl_->recorders.emplace_back(
         std::make_unique<NamedRecorder>(events, event_source(spec.name)));
+    const client::Client& own = config.client_of ? config.client_of(spec.name) : client;
     impl_->controllers.push_back(std::make_unique<client::Controller>(
-        client::ControllerContext{env, client, informers, recorder}, std::move(spec)));
+        client::ControllerContext{env, own, informers, recorder}, std::move(spec)));
   }
 }
 

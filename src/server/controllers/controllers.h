@@ -2,6 +2,7 @@
 // waits for running reconciles; both idempotent, from one thread.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -19,6 +20,8 @@ struct ControllersConfig {
   // a controller decides; empty = all. --disable: names beyond that.
   std::vector<std::string> selected, disabled;
   const CertificateAuthority* certificates = nullptr;  // null: nothing is signed; outlives all
+  // The client with a controller's own identity, by its name; outlives all. Empty = the shared one.
+  std::function<const client::Client&(std::string_view controller)> client_of;
 };
 // As kube-controller-manager reads --controllers.
 bool is_controller_selected(std::string_view name, const std::vector<std::string>& selection);
