@@ -58,7 +58,11 @@ class Backend {
   // One bounded step of housekeeping, if there is some that should be done now (`idle`: nobody is
   // waiting). True when a step was done. Errors as commit().
   virtual StoreResult<bool> housekeep(bool idle) = 0;
-  virtual int64_t size_bytes() const = 0;  // any thread
+  // Starts writing the file anew (KvStore::rebuild()); housekeep() does the steps, idle or not, and
+  // `done` is called when it ended.
+  virtual void start_rebuild(std::function<void(StoreResult<Unit>)> done) = 0;
+  virtual int64_t stale_values() const = 0;  // any thread
+  virtual int64_t size_bytes() const = 0;    // any thread
   virtual void close() = 0;
 };
 

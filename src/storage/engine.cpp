@@ -312,6 +312,28 @@ int64_t Engine::size_bytes() const {
   return mvcc_.current_bytes() + mvcc_.pinned_bytes();
 }
 
+StoreResult<Unit> Engine::rebuild() {
+  if (!backend_) return Unit{};
+  struct Outcome {
+    std::mutex mutex;
+    std::condition_variable ready;
+    std::optional<StoreResult<Unit>> result;
+  };
+  auto outcome = std::make_shared<Outcome>();
+  Request request;
+  request.kind = Request::Kind::kRebuild;
+  request.rebuilt = [outcome](StoreResult<Unit> result) {
+    std::lock_guard lock(outcome->mutex);
+    outcome->result = std::move(result);
+    outcome->ready.notify_all();
+  };
+  submit(request);
+  if (request.error) return Err(std::move(*request.error));
+  std::unique_lock lock(outcome->mutex);
+  outcome->ready.wait(lock, [&] { return outcome->result.has_value(); });
+  return *outcome->result;
+}
+
 // -- timers
 
 void Engine::start_timers() {

@@ -1,8 +1,10 @@
 // The store over a backend (or none: memory only). Everything but persistence is here once.
 //
-// With a backend, one writer thread owns it: callers queue, the writer takes all that is queued
-// as one batch, applies it invisibly, makes it durable with one backend transaction, publishes and
-// answers. Without one, callers do the same in turn, themselves. Watchers are served by a thread
+// With a backend, one thread at a time writes: callers queue, the writer thread takes all that is
+// queued as one batch, applies it invisibly, makes it durable with one backend transaction,
+// publishes and answers. A caller that finds the queue empty and nobody writing does this itself,
+// which saves it two changes of threads, and leaves the housekeeping to the writer thread. Without
+// a backend, callers do the same in turn, themselves. Watchers are served by a thread
 // of its own with a backend, by a strand of the executor without (so that a simulation on one
 // thread stays deterministic). Timers (lease expiry, compaction, flush) run on a strand.
 #pragma once
@@ -49,13 +51,16 @@ class Engine final : public KvStore {
   StoreResult<Lease> lease_info(LeaseId id, bool keys) override;
   std::vector<LeaseId> leases() override;
   int64_t size_bytes() const override;
+  const ValueTransformer* transformer() const override { return options_.transformer.get(); }
+  StoreResult<Unit> rebuild() override;
+  int64_t stale_values() const override { return backend_ ? backend_->stale_values() : 0; }
   void stop() override;
 
  private:
   struct Waiter;
   // One thing for the writer to do; lives on the caller's stack until it is answered.
   struct Request {
-    enum class Kind : uint8_t { kTxn, kGrant, kRevoke, kCompact, kRead };
+    enum class Kind : uint8_t { kTxn, kGrant, kRevoke, kCompact, kRead, kRebuild };
     Kind kind = Kind::kTxn;
     const TxnRequest* txn = nullptr;
     LeaseId lease = 0;
@@ -65,6 +70,7 @@ class Engine final : public KvStore {
     Revision revision = 0;      // kCompact
     bool durable = true;        // kCompact: survives a restart even if nothing is erased
     std::vector<int64_t> ids;   // kRead
+    std::function<void(StoreResult<Unit>)> rebuilt;  // kRebuild, which is answered when it began
 
     std::optional<Error> error;
     TxnResponse response;
@@ -79,7 +85,9 @@ class Engine final : public KvStore {
 
   // -- the writer (engine_commit.cpp)
   void submit(Request& request);
+  bool commit_alone(Request& request);
   void writer_loop();
+  size_t batch_size() const;
   void commit_batch(std::vector<Request*>& requests);
   void evaluate(Request& request, Batch& batch, Changes& changes);
   void evaluate_revoke(Request& request, Batch& batch, Changes& changes);
@@ -129,8 +137,9 @@ class Engine final : public KvStore {
   std::shared_ptr<WatchHub> hub_;
   std::shared_ptr<Dispatcher> dispatcher_;
 
-  // The writer's own (without a backend: of whoever holds direct_).
+  // Of whoever holds writing_ (without a backend: direct_). Taken before queue_mutex_.
   std::mutex direct_;
+  std::mutex writing_;
   Revision reserved_ = 0;
   Revision persisted_compaction_ = 0;
   std::deque<int64_t> erasable_;  // log rows that compaction dropped from memory

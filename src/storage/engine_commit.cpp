@@ -12,7 +12,18 @@ namespace orch::storage {
 namespace {
 
 constexpr size_t kBatchRequests = 1024;
+constexpr size_t kBatchBytes = 4 << 20;
 constexpr size_t kIdleStep = 512;  // events, rows or keys of one step of housekeeping
+// Callers that committed themselves leave work behind; one step for many of them.
+constexpr Millis kNap{5};
+
+size_t bytes_of(const TxnRequest& request) {
+  size_t bytes = 0;
+  for (const auto* ops : {&request.success, &request.failure}) {
+    for (const Op& op : *ops) bytes += op.key.size() + (op.value ? op.value->size() : 0);
+  }
+  return bytes;
+}
 
 }  // namespace
 
@@ -34,6 +45,7 @@ void Engine::submit(Request& request) {
     commit_batch(requests);
     return;
   }
+  if (commit_alone(request)) return;
   static thread_local Waiter waiter;
   waiter.done = false;
   request.waiter = &waiter;
@@ -48,6 +60,29 @@ void Engine::submit(Request& request) {
   queue_ready_.notify_one();
   std::unique_lock lock(waiter.mutex);
   waiter.ready.wait(lock, [&] { return waiter.done; });
+}
+
+// False: somebody else writes, or is about to.
+bool Engine::commit_alone(Request& request) {
+  std::unique_lock writing(writing_, std::try_to_lock);
+  if (!writing) return false;
+  {
+    std::lock_guard lock(queue_mutex_);
+    if (!queue_.empty()) return false;
+    if (stopped_) {
+      request.error = stopped_error();
+      return true;
+    }
+  }
+  std::vector<Request*> requests{&request};
+  commit_batch(requests);
+  writing.unlock();
+  {
+    std::lock_guard lock(queue_mutex_);
+    if (std::exchange(work_wanted_, true)) return true;
+  }
+  queue_ready_.notify_one();
+  return true;
 }
 
 void Engine::answer(std::vector<Request*>& requests) {
@@ -65,20 +100,26 @@ void Engine::writer_loop() {
   std::vector<Request*> requests;
   for (bool more = true;;) {
     bool flush = false, quit = false;
-    {
+    if (!more) {
       std::unique_lock lock(queue_mutex_);
-      if (!more) {
-        queue_ready_.wait(
-            lock, [&] { return !queue_.empty() || flush_wanted_ || work_wanted_ || quit_; });
-      }
-      const size_t take = std::min(queue_.size(), kBatchRequests);
+      const auto called = [&] { return !queue_.empty() || flush_wanted_ || quit_; };
+      queue_ready_.wait(lock, [&] { return called() || work_wanted_; });
+      queue_ready_.wait_for(lock, kNap, called);
+    }
+    std::lock_guard writing(writing_);
+    {
+      std::lock_guard lock(queue_mutex_);
+      const size_t take = batch_size();
       requests.assign(queue_.begin(), queue_.begin() + static_cast<ptrdiff_t>(take));
       queue_.erase(queue_.begin(), queue_.begin() + static_cast<ptrdiff_t>(take));
       flush = std::exchange(flush_wanted_, false);
       work_wanted_ = false;
       quit = quit_ && requests.empty();
     }
-    if (quit) break;
+    if (quit) {
+      flush_all();
+      return;
+    }
     if (flush && flushing_.empty()) {
       flushing_.assign(dirty_.begin(), dirty_.end());
       dirty_.clear();
@@ -87,7 +128,17 @@ void Engine::writer_loop() {
     if (!idle) commit_batch(requests);
     more = maintain(idle) || !idle;
   }
-  flush_all();
+}
+
+// How many of the queue make one batch: as many as there are, within bounds that keep the log on
+// disk and the time to answer small.
+size_t Engine::batch_size() const {
+  size_t bytes = 0;
+  for (size_t i = 0; i < queue_.size(); ++i) {
+    if (i >= kBatchRequests || (i > 0 && bytes > kBatchBytes)) return i;
+    if (queue_[i]->txn) bytes += bytes_of(*queue_[i]->txn);
+  }
+  return queue_.size();
 }
 
 void Engine::commit_batch(std::vector<Request*>& requests) {
@@ -103,6 +154,11 @@ void Engine::commit_batch(std::vector<Request*>& requests) {
     for (Request* request : requests) request->error = *refused_;
     answer(requests);
     return;
+  }
+  for (Request* request : requests) {
+    if (request->kind == Request::Kind::kRebuild) {
+      backend_->start_rebuild(std::move(request->rebuilt));
+    }
   }
   Changes changes;
   Batch batch;
@@ -184,6 +240,7 @@ void Engine::evaluate(Request& request, Batch& batch, Changes& changes) {
       }
       return;
     case Request::Kind::kRead:
+    case Request::Kind::kRebuild:
       return;
   }
 }

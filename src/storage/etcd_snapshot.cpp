@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "orch/base/crypto.h"
+#include "orch/storage/transformer.h"
 #include "storage/bbolt.h"
 #include "storage/key_table.h"
 
@@ -178,6 +179,11 @@ StoreResult<SnapshotContent> take_snapshot(KvStore& store) {
   content.leases.erase(std::unique(content.leases.begin(), content.leases.end()),
                        content.leases.end());
   order_entries(content.entries);
+  if (const ValueTransformer* transformer = store.transformer()) {
+    for (SnapshotEntry& entry : content.entries) {
+      ORCH_TRY(entry.kv.value, transformer->to_disk(*entry.kv.key, entry.kv.value));
+    }
+  }
   content.orch[std::string(kOrchFormat)] = std::to_string(kOrchFormatVersion);
   return content;
 }

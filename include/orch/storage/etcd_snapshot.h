@@ -33,7 +33,7 @@ struct SnapshotContent {
   std::map<std::string, std::string> orch;          // of kOrchBucket; empty: not orch's snapshot
 };
 
-// The store now. kUnavailable, or kCompacted when compaction overtakes it again and again.
+// The store now, values in the form they have on disk (ValueTransformer). kUnavailable, or kCompacted when compaction overtakes it again and again.
 // Writes go on meanwhile and are not in it.
 StoreResult<SnapshotContent> take_snapshot(KvStore& store);
 

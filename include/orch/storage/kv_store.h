@@ -141,6 +141,8 @@ struct Lease {
   std::vector<std::string> keys;
 };
 
+class ValueTransformer;  // orch/storage/transformer.h
+
 class KvStore {
  public:
   virtual ~KvStore() = default;
@@ -161,6 +163,14 @@ class KvStore {
   virtual StoreResult<Lease> lease_info(LeaseId id, bool keys) = 0;
   virtual std::vector<LeaseId> leases() = 0;
   virtual int64_t size_bytes() const = 0;         // of the file, or of memory
+  // What values go through on their way to disk and to backups; null = nothing.
+  virtual const ValueTransformer* transformer() const { return nullptr; }
+  // Writes the whole file anew beside the old one in small steps, everything in its present form,
+  // and takes its place: nothing of what was erased or changed is left in it. Writes go on
+  // meanwhile. Returns when it is done; at once in memory.
+  virtual StoreResult<Unit> rebuild() { return Unit{}; }
+  // Values on disk that are not in their present form (ValueTransformer::Read::stale).
+  virtual int64_t stale_values() const { return 0; }
   // Flushes the volatile tier, closes. Later calls answer kUnavailable. Idempotent.
   virtual void stop() = 0;
 };
@@ -177,6 +187,7 @@ struct StoreOptions {
   // Compaction keeps this much history; 0 = never compacts by itself.
   Seconds compaction_interval{300};
   int64_t request_bytes_max = 4 * 1024 * 1024;
+  std::shared_ptr<const ValueTransformer> transformer;  // null = values lie as they are
 };
 
 StoreResult<std::unique_ptr<KvStore>> open_sqlite_store(Env& env, const StoreOptions& options);

@@ -26,6 +26,8 @@ class Statement {
   void reset();
   int64_t integer(int column) const { return sqlite3_column_int64(raw_.get(), column); }
   Bytes blob(int column) const;
+  sqlite3_value* value(int column) const { return sqlite3_column_value(raw_.get(), column); }
+  sqlite3_stmt* raw() const { return raw_.get(); }
 
  private:
   struct Finalize {

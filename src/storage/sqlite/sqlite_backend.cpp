@@ -30,6 +30,8 @@ constexpr int kVacuumStep = 64;
 // After a crash a file up to 64 MiB is checked on the way in (60 to 90 ms, measured).
 constexpr int64_t kCheckPagesMax = (64 << 20) / kPageBytes;
 
+constexpr const char* kRebuildSuffix = ".rebuild";
+
 constexpr const char* kSchema = R"sql(
 CREATE TABLE log(id INTEGER PRIMARY KEY, key BLOB NOT NULL, created INTEGER NOT NULL,
                  version INTEGER NOT NULL, lease INTEGER NOT NULL, value BLOB);
@@ -54,7 +56,8 @@ int count_wal_pages(void* pages, sqlite3*, const char*, int count) {
 SqliteBackend::SqliteBackend(LockFile lock, Database database)
     : lock_(std::move(lock)), database_(std::move(database)) {}
 
-StoreResult<std::unique_ptr<SqliteBackend>> SqliteBackend::open(const std::string& directory) {
+StoreResult<std::unique_ptr<SqliteBackend>> SqliteBackend::open(
+    const std::string& directory, std::shared_ptr<const ValueTransformer> transformer) {
   if (auto made = make_directories(directory, 0700); !made) {
     return Err(Error{ErrorCode::kUnavailable, made.error()});
   }
@@ -62,16 +65,29 @@ StoreResult<std::unique_ptr<SqliteBackend>> SqliteBackend::open(const std::strin
   const std::string file = directory + "/state.db";
   const bool fresh = !has_content(file);
   const bool unclean = has_content(file + "-wal");
+  ::unlink((file + kRebuildSuffix).c_str());  // of a rebuild that was cut off
   ORCH_TRY(Database database, Database::open(file));
   std::unique_ptr<SqliteBackend> backend(new SqliteBackend(std::move(lock), std::move(database)));
-  ORCH_CHECK(backend->prepare_schema(unclean));
-  ORCH_CHECK(backend->prepare_statements());
+  backend->transformer_ = std::move(transformer);
+  ORCH_CHECK(backend->attach(unclean));
   if (fresh) {
     ORCH_CHECK(sync_directory(directory));
     ORCH_CHECK(sync_directory(parent_directory(directory)));
   }
-  backend->refresh_size();
   return backend;
+}
+
+StoreResult<Unit> SqliteBackend::attach(bool unclean) {
+  ORCH_CHECK(prepare_schema(unclean));
+  ORCH_CHECK(prepare_statements());
+  refresh_size();
+  return Unit{};
+}
+
+// Before the first page is written.
+StoreResult<Unit> SqliteBackend::set_layout(Database& database) {
+  ORCH_CHECK(database.exec(fmt::format("PRAGMA page_size={}", kPageBytes)));
+  return database.exec("PRAGMA auto_vacuum=INCREMENTAL");
 }
 
 StoreResult<Unit> SqliteBackend::prepare_schema(bool unclean) {
@@ -80,9 +96,7 @@ StoreResult<Unit> SqliteBackend::prepare_schema(bool unclean) {
   ORCH_CHECK(database_.exec("PRAGMA locking_mode=EXCLUSIVE"));
   ORCH_TRY(const int64_t pages, database_.integer("PRAGMA page_count"));
   if (pages == 0) {
-    // Before the first page is written.
-    ORCH_CHECK(database_.exec(fmt::format("PRAGMA page_size={}", kPageBytes)));
-    ORCH_CHECK(database_.exec("PRAGMA auto_vacuum=INCREMENTAL"));
+    ORCH_CHECK(set_layout(database_));
   } else {
     ORCH_CHECK(check_identity(unclean));
   }
@@ -98,7 +112,7 @@ StoreResult<Unit> SqliteBackend::prepare_schema(bool unclean) {
   ORCH_CHECK(database_.exec("PRAGMA secure_delete=FAST"));
   sqlite3_wal_hook(database_.raw(), count_wal_pages, &wal_pages_);
   ORCH_TRY(const int64_t version, database_.integer("PRAGMA user_version"));
-  if (version == 0) ORCH_CHECK(create_schema());
+  if (version == 0) ORCH_CHECK(create_schema(database_));
   return Unit{};
 }
 
@@ -132,8 +146,8 @@ StoreResult<Unit> SqliteBackend::check_identity(bool unclean) {
   return Unit{};
 }
 
-StoreResult<Unit> SqliteBackend::create_schema() {
-  return database_.exec(
+StoreResult<Unit> SqliteBackend::create_schema(Database& database) {
+  return database.exec(
       fmt::format("BEGIN IMMEDIATE; {} PRAGMA application_id={}; PRAGMA user_version={}; COMMIT;",
                   kSchema, kApplicationId, kSchemaVersion));
 }
@@ -145,7 +159,7 @@ StoreResult<Unit> SqliteBackend::prepare_statements() {
       {&rollback_, "ROLLBACK"},
       {&insert_, "INSERT INTO log VALUES(?1,?2,?3,?4,?5,?6)"},
       {&erase_, "DELETE FROM log WHERE id=?1"},
-      {&read_, "SELECT value FROM log WHERE id=?1"},
+      {&read_, "SELECT key, value FROM log WHERE id=?1"},
       {&put_volatile_, "INSERT OR REPLACE INTO volatile VALUES(?1,?2,?3,?4,?5,?6)"},
       {&erase_volatile_, "DELETE FROM volatile WHERE key=?1"},
       {&put_lease_, "INSERT OR REPLACE INTO lease VALUES(?1,?2)"},
@@ -184,6 +198,9 @@ StoreResult<Backend::Loaded> SqliteBackend::load_head() {
                     loaded.volatile_rows.push_back({row.integer(1), row.blob(0), row.integer(2),
                                                     row.integer(3), row.integer(4), row.blob(5)});
                   }));
+  for (Row& row : loaded.volatile_rows) {
+    ORCH_TRY(row.value, from_disk(*row.key, row.value));
+  }
   return loaded;
 }
 
@@ -195,7 +212,9 @@ StoreResult<Unit> SqliteBackend::load_log(const std::function<void(Row&&)>& on_r
   while ((code = statement.step()) == SQLITE_ROW) {
     Row row{statement.integer(0), statement.blob(1),    statement.integer(2),
             statement.integer(3), statement.integer(4), nullptr};
-    if (row.version != 0) row.value = statement.blob(5);
+    if (row.version != 0) {
+      ORCH_TRY(row.value, from_disk(*row.key, statement.blob(5)));
+    }
     on_row(std::move(row));
   }
   if (code != SQLITE_DONE) return Err(database_.error(code));
@@ -211,8 +230,14 @@ StoreResult<std::vector<Bytes>> SqliteBackend::read_values(const std::vector<int
       read_.reset();
       return Err(database_.error(code));
     }
-    values.push_back(code == SQLITE_ROW ? read_.blob(0) : nullptr);
+    const Bytes key = code == SQLITE_ROW ? read_.blob(0) : nullptr;
+    Bytes value = key ? read_.blob(1) : nullptr;
     read_.reset();
+    if (value && transformer_) {
+      ORCH_TRY(auto read, transformer_->from_disk(*key, value));
+      value = std::move(read.value);
+    }
+    values.push_back(std::move(value));
   }
   return values;
 }
@@ -221,17 +246,27 @@ StoreResult<std::vector<Bytes>> SqliteBackend::read_values(const std::vector<int
 
 StoreResult<Unit> SqliteBackend::commit(const Changes& changes) {
   int code = begin_.run();
-  if (code == SQLITE_DONE) code = write(changes);
+  if (code == SQLITE_DONE) {
+    auto written = write(changes);
+    if (!written) {
+      (void)roll_back(SQLITE_ERROR);
+      return Err(written.error());
+    }
+    code = *written;
+  }
   if (code == SQLITE_DONE) code = commit_.run();
   if (code != SQLITE_DONE) return roll_back(code);
   erased_ |= !changes.erased.empty() || !changes.volatile_erased.empty();
+  if (rebuild_) rebuild_->erased(changes.erased);
   refresh_size();
   return Unit{};
 }
 
-int SqliteBackend::write(const Changes& changes) {
-  int code = write_rows(insert_, changes.rows, false);
-  if (code == SQLITE_DONE) code = write_rows(put_volatile_, changes.volatile_put, true);
+StoreResult<int> SqliteBackend::write(const Changes& changes) {
+  ORCH_TRY(int code, write_rows(insert_, changes.rows, false));
+  if (code == SQLITE_DONE) {
+    ORCH_TRY(code, write_rows(put_volatile_, changes.volatile_put, true));
+  }
   for (size_t i = 0; code == SQLITE_DONE && i < changes.erased.size(); ++i) {
     code = erase_.bind(1, changes.erased[i]).run();
   }
@@ -250,11 +285,16 @@ int SqliteBackend::write(const Changes& changes) {
   return code;
 }
 
-int SqliteBackend::write_rows(Statement& statement, const std::vector<Row>& rows, bool key_first) {
+StoreResult<int> SqliteBackend::write_rows(Statement& statement, const std::vector<Row>& rows,
+                                           bool key_first) {
   for (const Row& row : rows) {
     statement.bind(key_first ? 2 : 1, row.id).bind_blob(key_first ? 1 : 2, *row.key);
     statement.bind(3, row.create).bind(4, row.version).bind(5, row.lease);
-    if (row.value) statement.bind_blob(6, *row.value);
+    Bytes value;  // lives until the statement has run
+    if (row.value) {
+      ORCH_TRY(value, to_disk(*row.key, row.value));
+      statement.bind_blob(6, *value);
+    }
     const int code = statement.run();
     if (code != SQLITE_DONE) return code;
   }
@@ -280,15 +320,18 @@ StoreResult<Unit> SqliteBackend::roll_back(int code) {
 // -- housekeeping
 
 StoreResult<bool> SqliteBackend::housekeep(bool idle) {
+  if (rebuild_) {
+    ORCH_TRY(const bool more, rebuild_step());
+    if (more) return true;
+  }
   if (wal_pages_ >= std::max(idle ? kIdlePages : kFullPages, retry_checkpoint_)) {
-    return checkpoint();
+    return checkpoint(SQLITE_CHECKPOINT_PASSIVE);
   }
   return idle && erased_ ? vacuum_some() : false;
 }
 
-StoreResult<bool> SqliteBackend::checkpoint() {
-  const int code = sqlite3_wal_checkpoint_v2(database_.raw(), nullptr, SQLITE_CHECKPOINT_PASSIVE,
-                                             nullptr, nullptr);
+StoreResult<bool> SqliteBackend::checkpoint(int mode) {
+  const int code = sqlite3_wal_checkpoint_v2(database_.raw(), nullptr, mode, nullptr, nullptr);
   if (code != SQLITE_OK) {
     const Error error = database_.error(code);
     retry_checkpoint_ = wal_pages_ + kFullPages;
@@ -308,7 +351,8 @@ StoreResult<bool> SqliteBackend::vacuum_some() {
   ORCH_TRY(const int64_t pages, database_.integer("PRAGMA page_count"));
   if (unused < std::max(kFreePagesMin, pages / 4)) {
     erased_ = false;
-    return false;
+    // The file shrinks when its log is checkpointed, and then the log may as well.
+    return std::exchange(vacuumed_, false) ? checkpoint(SQLITE_CHECKPOINT_TRUNCATE) : false;
   }
   int code;
   do {
@@ -316,6 +360,7 @@ StoreResult<bool> SqliteBackend::vacuum_some() {
   } while (code == SQLITE_ROW);
   vacuum_.reset();
   if (code != SQLITE_DONE) return Err(database_.error(code));
+  vacuumed_ = true;
   refresh_size();
   return true;
 }
@@ -329,14 +374,114 @@ void SqliteBackend::refresh_size() {
   size_bytes_.store(bytes, std::memory_order_relaxed);
 }
 
-void SqliteBackend::close() {
+void SqliteBackend::drop_statements() {
   for (Statement* statement :
        {&begin_, &commit_, &rollback_, &insert_, &erase_, &read_, &put_volatile_, &erase_volatile_,
         &put_lease_, &erase_lease_, &put_meta_, &vacuum_}) {
     *statement = Statement();
   }
+}
+
+void SqliteBackend::close() {
+  if (rebuild_) {
+    const std::string file = rebuild_->file();
+    rebuild_.reset();
+    ::unlink(file.c_str());
+  }
+  for (auto& done : std::exchange(rebuild_done_, {})) done(Err(stopped_error()));
+  drop_statements();
   database_.close();
   lock_.release();
+}
+
+// -- the form of values, and writing the file anew
+
+StoreResult<Bytes> SqliteBackend::to_disk(std::string_view key, const Bytes& value) const {
+  if (!transformer_) return value;
+  return transformer_->to_disk(key, value);
+}
+
+StoreResult<Bytes> SqliteBackend::from_disk(std::string_view key, const Bytes& stored) {
+  if (!transformer_) return stored;
+  auto read = transformer_->from_disk(key, stored);
+  if (!read) {
+    return Err(
+        Error{read.error().code, fmt::format("{}: {}", database_.file(), read.error().message)});
+  }
+  if (read->stale) stale_.fetch_add(1, std::memory_order_relaxed);
+  return std::move(read->value);
+}
+
+// What is in its present form stays as it is.
+StoreResult<Bytes> SqliteBackend::renew(std::string_view key, const Bytes& stored) const {
+  if (!transformer_) return stored;
+  ORCH_TRY(auto read, transformer_->from_disk(key, stored));
+  if (!read.stale) return stored;
+  return transformer_->to_disk(key, read.value);
+}
+
+void SqliteBackend::start_rebuild(std::function<void(StoreResult<Unit>)> done) {
+  if (rebuild_) {  // begins again: what is copied may have got another form meanwhile
+    const std::string file = rebuild_->file();
+    rebuild_.reset();
+    ::unlink(file.c_str());
+  }
+  rebuild_done_.push_back(std::move(done));
+  const std::string file = database_.file() + kRebuildSuffix;
+  ::unlink(file.c_str());
+  auto begun = Rebuild::begin(file, [](Database& database) -> StoreResult<Unit> {
+    ORCH_CHECK(set_layout(database));
+    return create_schema(database);
+  });
+  if (begun) {
+    rebuild_ = std::move(*begun);
+    return;
+  }
+  ::unlink(file.c_str());
+  for (auto& ended : std::exchange(rebuild_done_, {})) ended(Err(begun.error()));
+}
+
+// False: none is under way any more. An error only when the old file can no longer be used.
+StoreResult<bool> SqliteBackend::rebuild_step() {
+  const auto renewed = [this](std::string_view key, const Bytes& stored) {
+    return renew(key, stored);
+  };
+  auto stepped = rebuild_->step(database_, renewed);
+  if (stepped && !*stepped) return true;
+  StoreResult<Unit> result{Unit{}};
+  const std::string file = rebuild_->file();
+  if (!stepped) {
+    result = Err(stepped.error());
+  } else {
+    result = rebuild_->finish(database_, renewed);
+  }
+  rebuild_.reset();
+  if (result) {
+    if (auto switched = switch_files(); !switched) {
+      // Without a file there is no way on.
+      return Err(Error{ErrorCode::kUnavailable, switched.error().message});
+    }
+    stale_.store(0, std::memory_order_relaxed);
+  } else {
+    ::unlink(file.c_str());
+    log::warn("storage", "cannot write the database anew: {}", result.error().message);
+  }
+  for (auto& done : std::exchange(rebuild_done_, {})) done(result);
+  return false;
+}
+
+// The old file is whole until the rename, the new one from then on.
+StoreResult<Unit> SqliteBackend::switch_files() {
+  const std::string file = database_.file();
+  drop_statements();
+  database_.close();  // checkpoints and removes its log
+  if (::rename((file + kRebuildSuffix).c_str(), file.c_str()) != 0) {
+    return Err(Error{ErrorCode::kUnavailable, fmt::format("{}: {}", file, std::strerror(errno))});
+  }
+  ORCH_CHECK(sync_directory(parent_directory(file)));
+  ORCH_TRY(database_, Database::open(file));
+  wal_pages_ = retry_checkpoint_ = 0;
+  return attach(false);
 }
 
 }  // namespace orch::storage

@@ -9,16 +9,19 @@
 #include <memory>
 #include <string>
 
+#include "orch/storage/transformer.h"
 #include "storage/backend.h"
 #include "storage/sqlite/database.h"
 #include "storage/sqlite/lock_file.h"
+#include "storage/sqlite/rebuild.h"
 
 namespace orch::storage {
 
 class SqliteBackend final : public Backend {
  public:
   // `directory` is made if it is not there.
-  static StoreResult<std::unique_ptr<SqliteBackend>> open(const std::string& directory);
+  static StoreResult<std::unique_ptr<SqliteBackend>> open(
+      const std::string& directory, std::shared_ptr<const ValueTransformer> transformer = nullptr);
   ~SqliteBackend() override { close(); }
 
   StoreResult<Loaded> load_head() override;
@@ -26,20 +29,30 @@ class SqliteBackend final : public Backend {
   StoreResult<Unit> commit(const Changes& changes) override;
   StoreResult<std::vector<Bytes>> read_values(const std::vector<int64_t>& ids) override;
   StoreResult<bool> housekeep(bool idle) override;
+  void start_rebuild(std::function<void(StoreResult<Unit>)> done) override;
+  int64_t stale_values() const override { return stale_.load(std::memory_order_relaxed); }
   int64_t size_bytes() const override { return size_bytes_.load(std::memory_order_relaxed); }
   void close() override;
 
  private:
   SqliteBackend(LockFile lock, Database database);
+  StoreResult<Unit> attach(bool unclean);
   StoreResult<Unit> prepare_schema(bool unclean);
+  static StoreResult<Unit> set_layout(Database& database);
+  static StoreResult<Unit> create_schema(Database& database);
+  StoreResult<Bytes> to_disk(std::string_view key, const Bytes& value) const;
+  StoreResult<Bytes> from_disk(std::string_view key, const Bytes& stored);
+  StoreResult<Bytes> renew(std::string_view key, const Bytes& stored) const;
+  StoreResult<bool> rebuild_step();
+  StoreResult<Unit> switch_files();
+  void drop_statements();
   StoreResult<Unit> check_identity(bool unclean);
-  StoreResult<Unit> create_schema();
   StoreResult<Unit> prepare_statements();
-  int write(const Changes& changes);
-  int write_rows(Statement& statement, const std::vector<Row>& rows, bool key_first);
+  StoreResult<int> write(const Changes& changes);
+  StoreResult<int> write_rows(Statement& statement, const std::vector<Row>& rows, bool key_first);
   int put_meta(std::string_view name, int64_t value);
   StoreResult<Unit> roll_back(int code);
-  StoreResult<bool> checkpoint();
+  StoreResult<bool> checkpoint(int mode);
   StoreResult<bool> vacuum_some();
   void refresh_size();
 
@@ -50,8 +63,13 @@ class SqliteBackend final : public Backend {
       put_meta_, vacuum_;
   int wal_pages_ = 0;         // in the write-ahead log and not yet checkpointed
   int retry_checkpoint_ = 0;  // after a failure, not before the log has this many pages
+  bool vacuumed_ = false;     // since the last checkpoint
   bool erased_ = false;       // rows were erased since the last look at the free list
   std::atomic<int64_t> size_bytes_{0};
+  std::shared_ptr<const ValueTransformer> transformer_;
+  std::atomic<int64_t> stale_{0};  // values read that are not in their present form
+  std::optional<Rebuild> rebuild_;
+  std::vector<std::function<void(StoreResult<Unit>)>> rebuild_done_;
 };
 
 }  // namespace orch::storage

@@ -26,7 +26,8 @@ TempDir::~TempDir() {
 
 StoreResult<std::unique_ptr<KvStore>> open_sqlite(Env& env, const StoreOptions& options,
                                                   const EngineLimits& limits) {
-  ORCH_TRY(std::unique_ptr<Backend> backend, SqliteBackend::open(options.path));
+  ORCH_TRY(std::unique_ptr<Backend> backend,
+           SqliteBackend::open(options.path, options.transformer));
   auto engine = std::make_unique<Engine>(env, options, limits, std::move(backend));
   ORCH_CHECK(engine->start());
   return std::unique_ptr<KvStore>(std::move(engine));
