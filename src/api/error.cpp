@@ -291,7 +291,10 @@ std::string status_json(const Error& error) {
     details["causes"].push_back(std::move(c));
   }
   if (error.retry_after_seconds != 0) details["retryAfterSeconds"] = error.retry_after_seconds;
-  if (!details.empty()) status["details"] = std::move(details);
+  // Upstream has details, if empty ones, where an error of that sort could have some.
+  const bool always = error.reason == "Forbidden" || error.reason == "Timeout" ||
+                      error.reason == "TooManyRequests" || error.reason == "Invalid";
+  if (always || !details.empty()) status["details"] = std::move(details);
   status["code"] = error.code;
   return status.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <limits>
 
+#include "api/codec/go_types.h"
 #include "api/codec/json_text.h"
 #include "api/codec/walk.h"
 #include "orch/base/strings.h"
@@ -27,43 +28,6 @@ const FieldInfo* find_field(const TypeInfo& type, std::string_view name, unsigne
     index++;
   }
   return nullptr;
-}
-
-std::string go_element_type(const FieldInfo& field) {
-  switch (field.type) {
-    case FieldType::kString:
-      return "string";
-    case FieldType::kBool:
-      return "bool";
-    case FieldType::kInt32:
-      return "int32";
-    case FieldType::kInt64:
-      return "int64";
-    case FieldType::kDouble:
-      return "float64";
-    case FieldType::kBytes:
-      return "[]uint8";
-    case FieldType::kStringList:
-      return "[]string";
-    case FieldType::kMessage: {
-      const std::string_view package = field.message->package;
-      return std::string(package.substr(package.find('/') + 1)) + "." +
-             std::string(field.message->name);
-    }
-    case FieldType::kQuantity:
-      return "resource.Quantity";
-    case FieldType::kIntOrString:
-      return "intstr.IntOrString";
-    case FieldType::kTime:
-      return "v1.Time";
-    case FieldType::kMicroTime:
-      return "v1.MicroTime";
-    case FieldType::kDuration:
-      return "v1.Duration";
-    case FieldType::kRawJson:
-      return "runtime.RawExtension";
-  }
-  return "";
 }
 
 // Types with an UnmarshalJSON of their own read their value apart from its place.
@@ -103,7 +67,7 @@ bool StructReader::mismatch(std::string_view what, const Slot& slot) {
     default:
       break;
   }
-  std::string type = go_element_type(field);
+  std::string type = go_element_type(field, GoTypes::kVersioned);
   if (slot.whole) type = (field.shape == Shape::kList ? "[]" : "map[string]") + type;
   std::string names;
   const TypeInfo* owner = &root_;
@@ -376,9 +340,7 @@ bool StructReader::begin(bool is_array) {
 
 bool StructReader::begin_root(bool is_array) {
   if (is_array) {
-    const std::string_view package = root_.package;
-    return fail(go_value_error("array", std::string(package.substr(package.find('/') + 1)) + "." +
-                                            std::string(root_.name)));
+    return fail(go_value_error("array", go_type(root_, GoTypes::kVersioned)));
   }
   return begin_struct(root_, value_);
 }

@@ -26,6 +26,41 @@ bool ends_in_block_header(std::string_view line) {
 
 }  // namespace
 
+std::string check_yaml_characters(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    const auto first = static_cast<unsigned char>(text[i]);
+    if (first >= 0x20 && first < 0x7F) {
+      ++i;
+      continue;
+    }
+    const size_t width = first < 0x80           ? 1
+                         : (first >> 5) == 0x06 ? 2
+                         : (first >> 4) == 0x0E ? 3
+                         : (first >> 3) == 0x1E ? 4
+                                                : 0;
+    if (width == 0) return "invalid leading UTF-8 octet";
+    if (width > text.size() - i) return "incomplete UTF-8 octet sequence";
+    uint32_t value = width == 1 ? first : first & (0x7Fu >> width);
+    for (size_t k = 1; k < width; ++k) {
+      const auto next = static_cast<unsigned char>(text[i + k]);
+      if ((next & 0xC0) != 0x80) return "invalid trailing UTF-8 octet";
+      value = value << 6 | (next & 0x3F);
+    }
+    constexpr uint32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
+    if (value < kLeast[width]) return "invalid length of a UTF-8 sequence";
+    if ((value >= 0xD800 && value <= 0xDFFF) || value > 0x10FFFF) {
+      return "invalid Unicode character";
+    }
+    const bool mark = value == 0xFEFF && i == 0;  // of the byte order
+    const bool printable = value == '\t' || value == '\n' || value == '\r' || value == 0x85 ||
+                           (value >= 0xA0 && value <= 0xFFFD && value != 0xFEFF) || mark ||
+                           value >= 0x10000;
+    if (!printable) return "control characters are not allowed";
+    i += width;
+  }
+  return "";
+}
+
 YamlInput::YamlInput(std::string_view text) : rest_(text) {}
 
 void YamlInput::parsed(bool in_flow) {

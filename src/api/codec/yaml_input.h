@@ -19,6 +19,9 @@ class TooMuchYaml : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// What is wrong with the text's characters ("control characters are not allowed"), "" = nothing.
+std::string check_yaml_characters(std::string_view text);
+
 // One document; used by one thread. Does not own the text.
 class YamlInput final : public std::streambuf {
  public:

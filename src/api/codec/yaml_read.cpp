@@ -290,6 +290,9 @@ bool JsonWriter::write(Node& node, bool alias, int depth) {
 // "null" for an empty document.
 Result<std::string, DecodeError> convert(std::string_view yaml,
                                          std::vector<std::string>* findings) {
+  if (std::string why = check_yaml_characters(yaml); !why.empty()) {
+    return Err(DecodeError{"yaml: " + why});
+  }
   YamlInput input(yaml);
   TreeBuilder tree(input);
   try {

@@ -87,8 +87,6 @@ void default_pod(corev1::PodSpec& spec);
 void validate_pod_spec(const corev1::PodSpec& spec, const std::string& path, FieldErrors& errors);
 void validate_pod_template(const corev1::PodTemplateSpec& pod, const std::string& path,
                            FieldErrors& errors);
-// Guaranteed, Burstable or BestEffort.
-std::string qos_class(const corev1::PodSpec& spec);
 // kubectl's STATUS of a Pod: "Running", "CrashLoopBackOff", "Init:0/1" ...
 std::vector<Cell> pod_row(const Object& object, WallTime now);
 std::vector<Column> pod_columns();

@@ -190,12 +190,7 @@ class Patcher {
 
   ApiResult<Unit> copy(const Value& source, const Pointer& path) {
     copied_bytes_ += doc::text_size(source);
-    if (copied_bytes_ > kCopyBytesMax) {
-      return Err(request_entity_too_large(
-          fmt::format("Unable to complete the copy, the accumulated size increase of copy is {}, "
-                      "exceeding the limit {}",
-                      copied_bytes_, kCopyBytesMax)));
-    }
+    if (copied_bytes_ > kCopyBytesMax) return Err(does_not_apply());
     return add(path, source);
   }
 

@@ -5,10 +5,13 @@
 #include <algorithm>
 #include <cctype>
 
+#include "api/codec/go_types.h"
 #include "orch/api/error.h"
 
 namespace orch::api {
 namespace {
+
+using codec::GoTypes;
 
 constexpr int kDepthMax = 12;
 constexpr std::string_view kAddress = "(0xc000000000)";
@@ -31,40 +34,9 @@ std::string go_name(std::string_view wire) {
   return out;
 }
 
-// The Go package of internal types is the group's name; metav1 is used as it is.
-std::string go_type(const TypeInfo& type) {
-  const auto slash = type.package.find('/');
-  const auto group = type.package.substr(0, slash);
-  return fmt::format("{}.{}", group == "meta" ? type.package.substr(slash + 1) : group, type.name);
-}
-
+std::string go_type(const TypeInfo& type) { return codec::go_type(type, GoTypes::kInternal); }
 std::string element_type(const FieldInfo& field) {
-  switch (field.type) {
-    case FieldType::kBool:
-      return "bool";
-    case FieldType::kInt32:
-      return "int32";
-    case FieldType::kInt64:
-      return "int64";
-    case FieldType::kDouble:
-      return "float64";
-    case FieldType::kBytes:
-      return "[]uint8";
-    case FieldType::kMessage:
-      return go_type(*field.message);
-    case FieldType::kQuantity:
-      return "resource.Quantity";
-    case FieldType::kIntOrString:
-      return "intstr.IntOrString";
-    case FieldType::kTime:
-      return "v1.Time";
-    case FieldType::kMicroTime:
-      return "v1.MicroTime";
-    case FieldType::kDuration:
-      return "v1.Duration";
-    default:
-      return "string";
-  }
+  return codec::go_element_type(field, GoTypes::kInternal);
 }
 
 std::string struct_text(const TypeInfo& type, const void* value, int depth);

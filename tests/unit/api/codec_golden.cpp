@@ -2,7 +2,7 @@
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
-#include "codec_reference.h"
+#include "../../support/reference.h"
 #include "orch/api/appsv1.h"
 #include "orch/api/codec.h"
 

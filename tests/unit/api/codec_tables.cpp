@@ -3,7 +3,7 @@
 #include <map>
 #include <set>
 
-#include "codec_reference.h"
+#include "../../support/reference.h"
 #include "orch/api/type_info.h"
 #include "orch/base/strings.h"
 
@@ -15,19 +15,6 @@ namespace {
 std::map<std::pair<std::string_view, std::string_view>, const TypeInfo*> types_by_name() {
   std::map<std::pair<std::string_view, std::string_view>, const TypeInfo*> out;
   for (const TypeInfo* type : all_types()) out[{type->package, type->name}] = type;
-  return out;
-}
-
-std::vector<std::string> columns(const std::string& line) {
-  std::vector<std::string> out(1);
-  for (char c : line) {
-    if (c == '\t') {
-      out.emplace_back();
-    } else {
-      out.back() += c;
-    }
-  }
-  out.resize(13);
   return out;
 }
 
@@ -88,13 +75,9 @@ TEST_CASE("every stable field of the reference is in the tables", "[api][tables]
   const std::set<std::string> elsewhere = {"TypeMeta", "FieldsV1",  "JSON",     "Verbs",
                                            "Time",     "MicroTime", "Timestamp"};
   const auto types = types_by_name();
-  std::istringstream lines(test::read_whole(*reference / "api-fields.tsv"));
-  std::string line;
-  std::getline(lines, line);
   int checked = 0;
   std::set<std::string> missing;
-  while (std::getline(lines, line)) {
-    const auto row = columns(line);
+  for (const auto& row : test::read_table(*reference / "api-fields.tsv", 13)) {
     const std::string &package = row[0], &name = row[1], &json = row[2], &number = row[4];
     if (!is_stable(package) || elsewhere.contains(name) || json == "-") continue;
     const auto type = types.find({package, name});

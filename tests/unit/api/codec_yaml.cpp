@@ -81,6 +81,17 @@ TEST_CASE("keys become strings", "[api][yaml]") {
   CHECK(json_of("1: a\ntrue: b\n1.50: c\nyes: d\n") ==
         "{\"1\":\"a\",\"true\":\"d\",\"1.5\":\"c\"}");
   CHECK(json_of("~: a") == "error: yaml: line 1: invalid map key");
+  for (const char* control :
+       {"a: \x01", "a: \x7f", "# \x08\na: 1", "a: \xc2\x80", "a: \xef\xbf\xbf"}) {
+    CHECK(json_of(control) == "error: yaml: control characters are not allowed");
+  }
+  CHECK(json_of("a: \xff") == "error: yaml: invalid leading UTF-8 octet");
+  CHECK(json_of("a: \xc3(") == "error: yaml: invalid trailing UTF-8 octet");
+  CHECK(json_of("a: \xe2\x82") == "error: yaml: incomplete UTF-8 octet sequence");
+  CHECK(json_of("a: \xc0\xaf") == "error: yaml: invalid length of a UTF-8 sequence");
+  CHECK(json_of("a: \xed\xa0\x80") == "error: yaml: invalid Unicode character");
+  CHECK(json_of("a: \xc2\x85\xf0\x9f\x98\x80") !=
+        "error: yaml: control characters are not allowed");
   CHECK(json_of("[a]: b") == "error: yaml: line 1: invalid map key");
 }
 

@@ -5,7 +5,7 @@
 #include <map>
 #include <set>
 
-#include "codec_reference.h"
+#include "../../support/reference.h"
 #include "orch/api/scheme.h"
 #include "orch/base/strings.h"
 
@@ -22,27 +22,10 @@ struct Row {
   std::set<std::string> actions;
 };
 
-std::vector<std::string> columns(const std::string& line) {
-  std::vector<std::string> out(1);
-  for (char c : line) {
-    if (c == '\t') {
-      out.emplace_back();
-    } else {
-      out.back() += c;
-    }
-  }
-  out.resize(6);
-  return out;
-}
-
 // Rows of the GA groups; "proxy/{path}" is the same subresource as "proxy".
 std::vector<Row> stable_rows(const std::filesystem::path& reference) {
   std::vector<Row> out;
-  std::istringstream lines(test::read_whole(reference / "api-resources.tsv"));
-  std::string line;
-  std::getline(lines, line);
-  while (std::getline(lines, line)) {
-    const auto cells = columns(line);
+  for (const auto& cells : test::read_table(reference / "api-resources.tsv", 6)) {
     const auto root = split(cells[0], '/');  // "", api, v1 | "", apis, group, version
     Row row;
     row.version = root.back();

@@ -4,25 +4,12 @@
 #include <map>
 #include <set>
 
-#include "../api/codec_reference.h"
+#include "../../support/reference.h"
 #include "orch/base/strings.h"
 #include "server/api/subresources/subresources.h"
 
 namespace orch::server {
 namespace {
-
-std::vector<std::string> columns(const std::string& line) {
-  std::vector<std::string> out(1);
-  for (char c : line) {
-    if (c == '\t') {
-      out.emplace_back();
-    } else {
-      out.back() += c;
-    }
-  }
-  out.resize(6);
-  return out;
-}
 
 // The table calls all methods of a connecting subresource "connect".
 std::set<std::string> verbs_of(const std::string& actions, std::string_view name) {
@@ -43,12 +30,8 @@ TEST_CASE("every GA subresource of the reference is served", "[server][completen
     WARN("SKIPPED: no ../shared/reference beside the source tree");
     return;
   }
-  std::istringstream lines(test::read_whole(*reference / "api-resources.tsv"));
-  std::string line;
-  std::getline(lines, line);
   int checked = 0;
-  while (std::getline(lines, line)) {
-    const auto cells = columns(line);
+  for (const auto& cells : test::read_table(*reference / "api-resources.tsv", 6)) {
     const auto root = split(cells[0], '/');
     const std::string& version = root.back();
     const std::string& name = cells[2];
@@ -56,7 +39,7 @@ TEST_CASE("every GA subresource of the reference is served", "[server][completen
         name.empty() || name.ends_with("{path}")) {
       continue;
     }
-    INFO(line);
+    INFO(cells[0] << " " << cells[1] << " " << name);
     const std::string group = cells[0].starts_with("/apis/") ? root[root.size() - 2] : "";
     const auto* resource = api::find_resource(group, version, cells[1]);
     CHECK(resource != nullptr);

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "api/kinds/core/pod_parts.h"
+#include "orch/api/qos.h"
 
 namespace orch::api {
 

@@ -5,7 +5,7 @@
 
 #include "api/kinds/checks.h"
 #include "api/kinds/flowcontrol/conditions.h"
-#include "orch/api/flowcontrolv1.h"
+#include "orch/api/flow_defaults.h"
 
 namespace orch::api {
 namespace {
@@ -186,6 +186,11 @@ void validate_schema(const Object& object, const Object*, FieldErrors& errors) {
   }
   for (size_t i = 0; i < spec.rules.size(); ++i) {
     validate_rule(spec.rules[i], indexed("spec.rules", i), errors);
+  }
+  for (const auto& fixed : mandatory_flow_schemas()) {
+    if (fixed.metadata.name != schema.metadata.name || equal(fixed.spec, spec)) continue;
+    errors.invalid("spec", go_value(flowcontrolv1::FlowSchemaSpec::type_info(), &spec),
+                   fmt::format("spec of '{}' must equal the fixed value", schema.metadata.name));
   }
 }
 

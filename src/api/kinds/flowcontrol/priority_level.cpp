@@ -5,7 +5,7 @@
 
 #include "api/kinds/checks.h"
 #include "api/kinds/flowcontrol/conditions.h"
-#include "orch/api/flowcontrolv1.h"
+#include "orch/api/flow_defaults.h"
 
 namespace orch::api {
 namespace {
@@ -111,6 +111,21 @@ void validate_limited(const LimitedPriorityLevelConfiguration& limited, FieldErr
   validate_response(limited.limitResponse, path + ".limitResponse", errors);
 }
 
+// The mandatory levels stay as they are but for what an administrator may give the exempt one.
+void validate_fixed(const PriorityLevelConfiguration& level, FieldErrors& errors) {
+  const std::string& name = level.metadata.name;
+  for (auto& fixed : mandatory_priority_levels()) {
+    if (fixed.metadata.name != name) continue;
+    const bool exempt = fixed.spec.type == "Exempt";
+    if (exempt) fixed.spec.exempt = level.spec.exempt;
+    if (equal(fixed.spec, level.spec)) continue;
+    errors.invalid(
+        "spec", go_value(flowcontrolv1::PriorityLevelConfigurationSpec::type_info(), &level.spec),
+        fmt::format("spec of '{}'{} must equal the fixed value", name,
+                    exempt ? " except the 'spec.exempt' field" : ""));
+  }
+}
+
 void validate_level(const Object& object, const Object*, FieldErrors& errors) {
   const auto& level = static_cast<const PriorityLevelConfiguration&>(object);
   const auto& spec = level.spec;
@@ -138,6 +153,7 @@ void validate_level(const Object& object, const Object*, FieldErrors& errors) {
   } else {
     errors.not_supported("spec.type", spec.type, {"Exempt", "Limited"});
   }
+  validate_fixed(level, errors);
 }
 
 std::vector<Cell> row(const Object& object, WallTime now) {

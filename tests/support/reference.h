@@ -6,6 +6,7 @@
 #include <optional>
 #include <sstream>
 #include <string>
+#include <vector>
 
 namespace orch::test {
 
@@ -30,6 +31,27 @@ inline std::string read_whole(const std::filesystem::path& path) {
   std::stringstream out;
   out << in.rdbuf();
   return out.str();
+}
+
+// The rows of a table below its head, each with `width` cells.
+inline std::vector<std::vector<std::string>> read_table(const std::filesystem::path& path,
+                                                        size_t width) {
+  std::vector<std::vector<std::string>> out;
+  std::istringstream lines(read_whole(path));
+  std::string line;
+  std::getline(lines, line);
+  while (std::getline(lines, line)) {
+    auto& row = out.emplace_back(1);
+    for (char c : line) {
+      if (c == '\t') {
+        row.emplace_back();
+      } else {
+        row.back() += c;
+      }
+    }
+    row.resize(width);
+  }
+  return out;
 }
 
 }  // namespace orch::test
