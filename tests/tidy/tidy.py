@@ -110,9 +110,10 @@ LAYERS = {
     "server/scheduler": {"base", "api", "net/http", "client"},
     "server/cloud": {"base", "api", "client"},
     "server": {"base", "storage", "api", "net", "net/http", "client"} | ALL_SERVER,
+    "sim": {"base", "storage", "api", "client"} | ALL_SERVER,
     "agent": {"base", "api", "net", "net/http", "client"},
     "ctl": {"base", "api", "net/http", "client"},
-    "cmd": {"base", "api", "net", "net/http", "server", "agent", "ctl"},
+    "cmd": {"base", "api", "net", "net/http", "server", "sim", "agent", "ctl"},
     "main": {"base", "net", "cmd", "ctl"},
 }
 # Single headers that a folder may include against its layer, with the reason.

@@ -149,10 +149,9 @@ class JobReconciler final : public client::Reconciler {
   Outcome patch(const Pod& pod, PatchType type, std::string body) {
     auto patched = context_.client.patch<Pod>(pod.metadata.namespace_, pod.metadata.name, type,
                                               std::move(body));
-    // Gone, or another pod has the name now: either way nothing is left to change.
-    if (!patched && !patched.error().is("NotFound") && !patched.error().is("Conflict")) {
-      return Err(patched.error());
-    }
+    // Gone: nothing is left to change. A conflict proves nothing: the pod may well be there, its
+    // finalizer on, and must not be counted yet.
+    if (!patched && !patched.error().is("NotFound")) return Err(patched.error());
     return Unit{};
   }
 
