@@ -91,6 +91,9 @@ class RawConnection {
 // Copies both ways until both sides ended; returns then. Uses one extra thread.
 void pump(RawConnection& a, RawConnection& b);
 
+class HttpResponse;
+using HttpHandler = std::function<void(const HttpRequest&, HttpResponse&)>;
+
 class HttpResponse {
  public:
   int status = 200;
@@ -120,6 +123,14 @@ class HttpResponse {
     upgrade_ = std::move(run);
   }
 
+  // Answers later: the request waits without a thread. `wait` runs right after this handler
+  // returned and is given what resumes the request: any thread, once. Then the handler given there
+  // answers in place of this one, on a thread that may block, with a response of its own; it may
+  // park again.
+  using Resume = std::function<void(HttpHandler)>;
+  void park(std::function<void(Resume)> wait) { wait_ = std::move(wait); }
+
+  const std::function<void(Resume)>& parked() const { return wait_; }
   const std::function<void(std::shared_ptr<Stream>)>& stream_start() const { return stream_; }
   const std::function<void(std::unique_ptr<RawConnection>)>& upgrade_run() const {
     return upgrade_;
@@ -128,9 +139,8 @@ class HttpResponse {
  private:
   std::function<void(std::shared_ptr<Stream>)> stream_;
   std::function<void(std::unique_ptr<RawConnection>)> upgrade_;
+  std::function<void(Resume)> wait_;
 };
-
-using HttpHandler = std::function<void(const HttpRequest&, HttpResponse&)>;
 
 struct HttpServerOptions {
   std::string address = "0.0.0.0";

@@ -99,7 +99,8 @@ class ServerCore final : public HttpServer {
   bool read_more(Connection* c);
   bool begin_exchange(Connection* c, RequestHead head);
   bool dispatch(Connection* c);
-  void run_handler(Connection* c, HttpResponse& response);
+  void run_handler(const HttpHandler& handler, Connection* c, HttpResponse& response);
+  bool answer(Connection* c, HttpResponse response);  // or park
   bool respond(Connection* c, HttpResponse response);
   bool refuse(Connection* c, int status, const std::string& message);
   bool start_stream(Connection* c, HttpResponse& response, std::string head);
@@ -145,6 +146,13 @@ class ServerCore final : public HttpServer {
   std::unordered_set<Connection*> connections_;
   std::vector<pthread_t> threads_;
   unsigned extra_readers_ = 0;
+
+  // What resumes parked requests outlives the server.
+  struct Parking {
+    std::mutex mutex;
+    ServerCore* server;  // null once it stopped
+  };
+  std::shared_ptr<Parking> parking_ = std::make_shared<Parking>();
 
   std::mutex upgrades_mutex_;
   std::list<std::weak_ptr<Socket>> upgrades_;

@@ -88,7 +88,9 @@ ServerCore::ServerCore(HttpServerOptions options, HttpHandler handler)
       handler_(std::move(handler)),
       blocking_("http-blocking", options_.blocking_workers_max, kWorkerIdle),
       upgrade_pool_(std::make_shared<WorkerPool>("http-upgrade", kUpgradesMax, Seconds{1})),
-      next_scan_us_(INT64_MAX) {}
+      next_scan_us_(INT64_MAX) {
+  parking_->server = this;
+}
 
 ServerCore::~ServerCore() {
   stop(Millis{0});
@@ -469,6 +471,10 @@ void ServerCore::stop(Millis grace) {
     for (const auto& upgrade : upgrades_) {
       if (auto socket = upgrade.lock()) socket->close();
     }
+  }
+  {
+    std::lock_guard lock(parking_->mutex);
+    parking_->server = nullptr;
   }
   blocking_.stop();
   upgrade_pool_->stop();

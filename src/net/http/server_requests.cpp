@@ -228,8 +228,8 @@ bool ServerCore::dispatch(Connection* c) {
   if (!read || (options_.may_block && options_.may_block(request.method, request.path))) {
     blocking_.submit([this, c] {
       HttpResponse response;
-      run_handler(c, response);
-      if (respond(c, std::move(response))) drive(c, false);
+      run_handler(handler_, c, response);
+      if (answer(c, std::move(response))) drive(c, false);
     });
     return false;
   }
@@ -239,15 +239,33 @@ bool ServerCore::dispatch(Connection* c) {
     ask_scan(at);
   }
   HttpResponse response;
-  run_handler(c, response);
+  run_handler(handler_, c, response);
   ++handled_;
   --busy_readers_;
-  return respond(c, std::move(response));
+  return answer(c, std::move(response));
 }
 
-void ServerCore::run_handler(Connection* c, HttpResponse& response) {
+bool ServerCore::answer(Connection* c, HttpResponse response) {
+  if (!response.parked()) return respond(c, std::move(response));
+  // Nobody drives the connection until then, and the request stays where it is.
+  const auto wait = response.parked();
+  run_guarded([&] {
+    wait([this, c, parking = parking_](HttpHandler again) {
+      std::lock_guard lock(parking->mutex);
+      if (parking->server == nullptr) return;
+      blocking_.submit([this, c, again = std::move(again)] {
+        HttpResponse response;
+        run_handler(again, c, response);
+        if (answer(c, std::move(response))) drive(c, false);
+      });
+    });
+  });
+  return false;
+}
+
+void ServerCore::run_handler(const HttpHandler& handler, Connection* c, HttpResponse& response) {
   try {
-    handler_(c->exchange->request, response);
+    handler(c->exchange->request, response);
     return;
   } catch (const std::exception& e) {
     log::error("http", "{} {}: unexpected exception: {}", c->exchange->request.method,
