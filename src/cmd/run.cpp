@@ -4,6 +4,7 @@
 
 #include <cstdio>
 
+#include "cmd/access_options.h"
 #include "cmd/commands.h"
 #include "cmd/options.h"
 #include "cmd/process.h"
@@ -85,6 +86,7 @@ int server_command(int argc, char** argv) {
   options.add("disable-agent", disable_agent, "Run the control plane alone");
   options.add("log-level", log_level, "debug, info, warn or error");
   add_server_options(options, config);
+  add_access_options(options, config.access);
   add_agent_options(options, agent_config);
   if (auto parsed = options.parse(argc, argv); !parsed) return print_exit(parsed.error());
   if (auto level = set_log_level(log_level); !level) return fail(level.error());
@@ -96,6 +98,7 @@ int server_command(int argc, char** argv) {
 
   Process process;
   config.node_name = agent_config.node_name;
+  config.label_own_node = !disable_agent;
   auto server = server::Server::start(process.env(), config);
   if (!server) return fail(server.error());
   std::unique_ptr<agent::Agent> agent;
@@ -104,7 +107,6 @@ int server_command(int argc, char** argv) {
     agent_config.join = fmt::format("https://127.0.0.1:{}", (*server)->port());
     agent_config.token = (*server)->join_token();
     agent_config.bind_address = config.bind_address;
-    agent_config.node_label.push_back("node-role.kubernetes.io/control-plane=true");
     auto started = agent::Agent::start(process.env(), agent_config);
     if (!started) {
       (*server)->stop();

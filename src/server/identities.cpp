@@ -65,9 +65,9 @@ const client::Client& Identities::controller(std::string_view name) {
   std::lock_guard lock(mutex_);
   Identity& identity = made_[account];
   if (!identity.client) {
-    identity.transport = api_.local_transport(
-        account.empty() ? component_user("system:kube-controller-manager")
-                        : service_account_user("kube-system", account));
+    identity.transport =
+        api_.local_transport(account.empty() ? component_user("system:kube-controller-manager")
+                                             : service_account_user("kube-system", account));
     identity.client = std::make_unique<client::Client>(*identity.transport);
   }
   return *identity.client;

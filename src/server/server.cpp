@@ -10,14 +10,12 @@
 #include "orch/base/log.h"
 #include "orch/net/http.h"
 #include "orch/storage/kv_store.h"
-#include "server/admission/admission.h"
+#include "server/access.h"
 #include "server/api/api_server.h"
-#include "server/auth/authenticator.h"
-#include "server/auth/authorizer.h"
-#include "server/auth/escalation.h"
 #include "server/auth/service_account_tokens.h"
 #include "server/bootstrap.h"
 #include "server/certificate_signer.h"
+#include "server/control_plane_label.h"
 #include "server/controllers/controllers.h"
 #include "server/http/handler.h"
 #include "server/identities.h"
@@ -73,10 +71,7 @@ class ServerImpl final : public Server {
   std::unique_ptr<client::Client> client_;
   std::unique_ptr<client::InformerSet> informers_;
   std::unique_ptr<ServiceAccountTokens> tokens_;
-  std::unique_ptr<DefaultAuthenticator> authenticator_;
-  std::unique_ptr<DefaultAuthorizer> authorizer_;
-  std::unique_ptr<PluginChain> admission_;
-  std::unique_ptr<EscalationGuard> guarded_admission_;
+  std::unique_ptr<Access> access_;
   std::unique_ptr<JoinHandler> join_;
   std::unique_ptr<net::HttpServer> http_;
   // The loops: their own identities over the shared caches.
@@ -135,14 +130,13 @@ Result<Unit, std::string> ServerImpl::start_api() {
   tokens_ =
       std::make_unique<ServiceAccountTokens>(env_, pki_.service_account_key_pem, issuer,
                                              std::vector<std::string>{issuer, "orch"}, *client_);
-  authenticator_ = std::make_unique<DefaultAuthenticator>(*tokens_);
-  authorizer_ = std::make_unique<DefaultAuthorizer>(*informers_);
-  admission_ = std::make_unique<PluginChain>(AdmissionContext{*informers_, env_.random, *client_},
-                                             config_.disable);
-  guarded_admission_ = std::make_unique<EscalationGuard>(*authorizer_, *admission_);
+  ORCH_TRY(access_, Access::create({.env = env_,
+                                    .informers = *informers_,
+                                    .client = *client_,
+                                    .tokens = *tokens_},
+                                   config_.access, config_.disable));
   identities_ = std::make_unique<Identities>(*api_);
-  api_->set_hooks(
-      {authenticator_.get(), authorizer_.get(), guarded_admission_.get(), tokens_.get()});
+  api_->set_hooks(access_->hooks());
   ORCH_CHECK(api_->start());
   join_ = std::make_unique<JoinHandler>(env_, pki_, token_,
                                         ClusterFacts{settings_.cluster_dns, config_.cluster_domain,
@@ -226,9 +220,12 @@ Result<Unit, std::string> ServerImpl::start_loops() {
   scheduler_events_ = client::make_event_recorder(env_, *scheduler_transport_, "default-scheduler");
   scheduler_ =
       std::make_unique<Scheduler>(env_, *scheduler_client_, *informers_, *scheduler_events_);
+  if (config_.label_own_node) {
+    keep_control_plane_label(env_, *client_, *informers_, config_.node_name);
+  }
   informers_->start_all();
   // They act under identities of their own: first their roles must be known.
-  ORCH_CHECK(wait_until([this] { return authorizer_->synced(); }));
+  ORCH_CHECK(wait_until([this] { return access_->synced(); }));
   controllers_->start();
   scheduler_->start();
   return Unit{};

@@ -120,10 +120,13 @@ LAYERS = {
 EXTRA_EDGES = {
     ("server/auth", "server/api/hooks.h"): "the interfaces that authentication implements",
     ("server/admission", "server/api/hooks.h"): "the interface that admission implements",
+    ("server/admission", "server/auth/node_identity.h"): "which users are nodes, a plain function",
+    ("server/admission", "server/auth/pod_references.h"): "what a Pod names, a plain function",
+    ("server/admission", "orch/net/tls.h"): "certificate signing requests are read for NodeRestriction",
     ("server/controllers", "server/settings.h"): "Cidr, a plain value",
     ("server/controllers", "server/scheduler/pod_info.h"): "node affinity and taints as the scheduler sees them",
 }
-HTTP_CONTRACTS = ("orch/net/http.h", "orch/net/spdy.h", "orch/net/tls.h", "orch/net/websocket.h")
+HTTP_CONTRACTS = ("orch/net/http.h", "orch/net/jose.h", "orch/net/spdy.h", "orch/net/tls.h", "orch/net/websocket.h")
 
 
 def layer_of(path):
@@ -351,7 +354,7 @@ EXTENSIONS = {
     "src/server/admission/admission.def":
         Extension("src/server/admission/", r"ORCH_ADMISSION\((\w+),",
                   r"^std::unique_ptr<AdmissionPlugin> make_(\w+)\(", one_file_each=True,
-                  shared=("admission",)),
+                  shared=("admission", "settings", "pod_security_standards")),
     "src/agent/volumes/volumes.def":
         Extension("src/agent/volumes/", r"ORCH_VOLUME\((\w+)\)", r"^const VolumeDriver& (\w+)_volume\(",
                   one_file_each=True, shared=("volume", "atomic_writer", "sub_path")),

@@ -8,6 +8,7 @@
 
 #include "orch/base/env.h"
 #include "orch/base/result.h"
+#include "orch/server/access_config.h"
 
 namespace orch::server {
 
@@ -29,6 +30,8 @@ struct ServerConfig {
   std::vector<std::string> disable;            // controllers and components by name
   std::vector<std::string> controllers;        // as kube-controller-manager's; empty = "*"
   std::string node_name;                       // of the machine, for certificates
+  bool label_own_node = false;                 // node_name is a node: it is of the control plane
+  AccessConfig access;
 };
 
 class Server {

@@ -40,6 +40,7 @@ struct Credentials {
   std::string certificate_common_name;  // of the verified client certificate, "" = none
   std::vector<std::string> certificate_organizations;
   std::string certificate_fingerprint;
+  std::string path;  // of the request: anonymous callers may be let in to some only
 };
 
 class Authenticator {
@@ -100,6 +101,7 @@ struct AdmissionRequest {
   const api::Object* payload = nullptr;
   bool dry_run = false;
   std::vector<std::string>* warnings = nullptr;  // become Warning headers
+  std::map<std::string, std::string>* audit_annotations = nullptr;  // of the request's audit events
 };
 
 class AdmissionChain {

@@ -18,8 +18,7 @@ class DefaultAuthorizer final : public Authorizer {
   // Node, then RBAC.
   explicit DefaultAuthorizer(client::InformerSet& informers);
   // `modes` in order. Null entries are not allowed.
-  DefaultAuthorizer(client::InformerSet& informers,
-                    std::vector<std::unique_ptr<Authorizer>> modes);
+  DefaultAuthorizer(client::InformerSet& informers, std::vector<std::unique_ptr<Authorizer>> modes);
   Authorization authorize(const Attributes& attributes) override;
   std::vector<HeldRule> rules_for(const UserInfo& user, std::string_view ns) override;
   // Roles and bindings are read from caches: whether they are filled.

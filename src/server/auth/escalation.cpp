@@ -81,8 +81,7 @@ bool EscalationGuard::may(const AdmissionRequest& request, const char* verb,
 ApiResult<Unit> EscalationGuard::confirm(const AdmissionRequest& request,
                                          const PolicyRules& rules) const {
   std::vector<std::string> errors;
-  const PolicyRules held =
-      authorizer_.rbac().held_rules(*request.user, request.namespace_, errors);
+  const PolicyRules held = authorizer_.rbac().held_rules(*request.user, request.namespace_, errors);
   const PolicyRules missing = compacted(uncovered(held, rules));
   if (missing.empty()) return Unit{};
   std::set<std::string> texts;

@@ -4,16 +4,15 @@
 
 #include <algorithm>
 
+#include "server/auth/default_roles.h"
+#include "server/auth/default_roles_table.h"
 #include "server/auth/pod_references.h"
-#include "server/bootstrap_roles.h"
-#include "server/bootstrap_roles_table.h"
 
 namespace orch::server {
 namespace {
 
 using namespace api;
 
-constexpr std::string_view kUserPrefix = "system:node:";
 constexpr std::string_view kLeaseNamespace = "kube-node-lease";
 constexpr std::string_view kNoOpinion = "no opinion";  // of no interest to who asks
 
@@ -81,11 +80,6 @@ bool selects_node(std::string_view selector, const std::string& node) {
 
 }  // namespace
 
-std::optional<std::string_view> node_identity(const UserInfo& user) {
-  if (!user.in_group("system:nodes") || !user.name.starts_with(kUserPrefix)) return std::nullopt;
-  return std::string_view(user.name).substr(kUserPrefix.size());
-}
-
 const PolicyRules& node_rules() {
   static const PolicyRules rules = parse_rules(kNodeRuleTable);
   return rules;
@@ -101,8 +95,8 @@ Authorization NodeAuthorizer::authorize(const Attributes& a) {
   const auto identity = node_identity(*a.user);
   if (!identity) return {};
   if (identity->empty()) {
-    return {Decision::kNoOpinion,
-            fmt::format("unknown node for user {}", go_quoted(a.user->name)), ""};
+    return {Decision::kNoOpinion, fmt::format("unknown node for user {}", go_quoted(a.user->name)),
+            ""};
   }
   const std::string why = decide(std::string(*identity), a);
   if (why.empty()) return {Decision::kAllow, "", ""};

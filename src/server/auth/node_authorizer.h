@@ -1,5 +1,5 @@
-// What a node may (upstream's Node authorizer): read the secrets, config maps, claims and volumes of
-// the Pods bound to it and ask for their tokens; its own Node, Lease and CSINode; its own Pods.
+// What a node may (upstream's Node authorizer): read the secrets, config maps, claims and volumes
+// of the Pods bound to it and ask for their tokens; its own Node, Lease and CSINode; its own Pods.
 // Asks informer caches; any thread.
 #pragma once
 
@@ -9,12 +9,10 @@
 #include "orch/api/corev1.h"
 #include "orch/api/storagev1.h"
 #include "orch/client/informer.h"
+#include "server/auth/node_identity.h"
 #include "server/auth/rbac.h"
 
 namespace orch::server {
-
-// The name of the node that is this user: nullopt = not a node; "" = a node of no name.
-std::optional<std::string_view> node_identity(const UserInfo& user);
 
 // The rules of system:node.
 const PolicyRules& node_rules();

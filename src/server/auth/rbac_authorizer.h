@@ -36,8 +36,7 @@ class RbacAuthorizer final : public Authorizer {
   void for_each_rule(const UserInfo& user, std::string_view ns, const Visit& visit,
                      std::vector<std::string>& errors) const;
   static std::string described(const Grant& grant);
-  std::shared_ptr<const api::Object> find_role(const api::rbacv1::RoleRef& ref,
-                                               std::string_view ns,
+  std::shared_ptr<const api::Object> find_role(const api::rbacv1::RoleRef& ref, std::string_view ns,
                                                const PolicyRules** rules) const;
 
   std::vector<const client::InformerBase*> informers_;

@@ -22,6 +22,7 @@ Credentials credentials_of(const net::HttpRequest& request) {
   out.certificate_common_name = request.peer.common_name;
   out.certificate_organizations = request.peer.organizations;
   out.certificate_fingerprint = request.peer.fingerprint_sha256;
+  out.path = request.path;
   return out;
 }
 

@@ -1,4 +1,4 @@
-#include "server/bootstrap_roles_table.h"
+#include "server/auth/default_roles_table.h"
 
 namespace orch::server {
 
@@ -356,13 +356,6 @@ read discovery.k8s.io endpointslices
 read networking.k8s.io networkpolicies
 list,patch,update,watch core persistentvolumes
 create,patch,update events.k8s.io events
-= orch:controller:cloud-node-controller
-get,list,update,watch core nodes
-update core nodes/status
-events
-= orch:controller:cloud-node-lifecycle-controller
-delete,get,list,update,watch core nodes
-events
 = orch:controller:cloud-controller-manager
 delete,get,list,patch,update,watch core nodes
 patch,update core nodes/status
@@ -417,10 +410,6 @@ system:service-account-issuer-discovery system:service-account-issuer-discovery 
   group:system:serviceaccounts
 system:node system:node
 orch:agent orch:agent group:system:nodes
-orch:controller:cloud-node-controller orch:controller:cloud-node-controller \
-  sa:kube-system/cloud-node-controller
-orch:controller:cloud-node-lifecycle-controller orch:controller:cloud-node-lifecycle-controller \
-  sa:kube-system/cloud-node-lifecycle-controller
 orch:controller:local-path-provisioner orch:controller:local-path-provisioner \
   sa:kube-system/local-path-provisioner
 orch:controller:pod-garbage-collector orch:controller:pod-garbage-collector \

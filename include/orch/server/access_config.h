@@ -1,0 +1,31 @@
+// Who is let in and what they may: the server's flags of authentication, authorization and
+// admission. Names and meaning are kube-apiserver's.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace orch::server {
+
+// Every field is also a flag (--kebab-case), an ORCH_* variable and a config key.
+struct AccessConfig {
+  bool anonymous_auth = true;  // unknown callers are system:anonymous, who may see health and version
+  std::string authentication_config;  // a file with an AuthenticationConfiguration
+  std::string authentication_token_webhook_config_file;
+  std::string authentication_token_webhook_cache_ttl = "2m0s";
+  std::string oidc_issuer_url, oidc_client_id, oidc_ca_file;
+  std::string oidc_username_claim = "sub", oidc_username_prefix;
+  std::string oidc_groups_claim, oidc_groups_prefix;
+  std::vector<std::string> oidc_required_claim, oidc_signing_algs;
+
+  std::vector<std::string> authorization_mode;  // empty = Node,RBAC
+  std::string authorization_config;             // a file with an AuthorizationConfiguration
+  std::string authorization_webhook_config_file;
+  std::string authorization_webhook_cache_authorized_ttl = "5m0s";
+  std::string authorization_webhook_cache_unauthorized_ttl = "30s";
+
+  std::vector<std::string> enable_admission_plugins, disable_admission_plugins;
+  std::string admission_control_config_file;
+};
+
+}  // namespace orch::server
