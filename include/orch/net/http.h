@@ -153,7 +153,8 @@ struct HttpServerOptions {
   size_t header_bytes_max = 1024 * 1024;
   Seconds header_timeout{32};
   Seconds idle_timeout{90};
-  // True: this request may block although it is a GET (logs, proxies). Called with method and path.
+  // True: this request may wait for a peer (logs, proxies). Called with method and path. Writes
+  // wait for a disk in any case. Null: GETs do not wait, all others may.
   std::function<bool(std::string_view method, std::string_view path)> may_block;
   // Body of the server's own refusals (413, 400, 408 ...) as JSON; default: plain text.
   std::function<std::string(int status, std::string_view message)> error_body;

@@ -15,14 +15,30 @@
 namespace orch::net {
 namespace {
 
+// Between TLS and the socket. Records leave in the order they were made in.
+struct Wire {
+  int fd;
+  std::string* corked = nullptr;
+  std::string waiting;  // made, but not taken by the socket
+  size_t sent = 0;      // of `waiting`
+};
+
 // OpenSSL's own socket BIO writes with write(), which raises SIGPIPE.
-int socket_of(BIO* bio) { return static_cast<int>(reinterpret_cast<intptr_t>(BIO_get_data(bio))); }
+Wire& wire_of(BIO* bio) { return *static_cast<Wire*>(BIO_get_data(bio)); }
+int socket_of(BIO* bio) { return wire_of(bio).fd; }
 
 bool is_retry(int error) { return error == EAGAIN || error == EINTR; }
 
 int bio_write(BIO* bio, const char* data, int size) {
   BIO_clear_retry_flags(bio);
-  ssize_t put = ::send(socket_of(bio), data, static_cast<size_t>(size), MSG_NOSIGNAL);
+  Wire& wire = wire_of(bio);
+  if (std::string* later = wire.corked            ? wire.corked
+                           : wire.waiting.empty() ? nullptr
+                                                  : &wire.waiting) {
+    later->append(data, static_cast<size_t>(size));
+    return size;
+  }
+  ssize_t put = ::send(wire.fd, data, static_cast<size_t>(size), MSG_NOSIGNAL);
   if (put < 0 && is_retry(errno)) BIO_set_retry_write(bio);
   return static_cast<int>(put);
 }
@@ -40,12 +56,19 @@ long bio_control(BIO* bio, int command, long, void*) {
   return command == BIO_CTRL_FLUSH ? 1 : 0;
 }
 
+int bio_destroy(BIO* bio) {
+  delete static_cast<Wire*>(BIO_get_data(bio));
+  BIO_set_data(bio, nullptr);
+  return 1;
+}
+
 BIO_METHOD* socket_method() {
   static BIO_METHOD* const method = [] {
     BIO_METHOD* made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "orch socket");
     BIO_meth_set_write(made, bio_write);
     BIO_meth_set_read(made, bio_read);
     BIO_meth_set_ctrl(made, bio_control);
+    BIO_meth_set_destroy(made, bio_destroy);
     return made;
   }();
   return method;
@@ -56,7 +79,7 @@ BIO_METHOD* socket_method() {
 bool attach_socket(SSL* ssl, int fd) {
   BIO* bio = BIO_new(socket_method());
   if (bio == nullptr) return false;
-  BIO_set_data(bio, reinterpret_cast<void*>(static_cast<intptr_t>(fd)));
+  BIO_set_data(bio, new Wire{fd, nullptr, {}, 0});
   BIO_set_init(bio, 1);
   SSL_set_bio(ssl, bio, bio);
   return true;
@@ -175,6 +198,41 @@ Io Channel::write(const char* data, size_t size, size_t& put) {
     return Io::kOk;
   }
   return errno == EAGAIN || errno == EINTR ? Io::kWantWrite : system_failure();
+}
+
+void Channel::cork(std::string& wire) {
+  wire.clear();
+  if (ssl_) wire_of(SSL_get_wbio(ssl_.get())).corked = &wire;
+}
+
+Io Channel::uncork() {
+  if (!ssl_) return Io::kOk;
+  Wire& wire = wire_of(SSL_get_wbio(ssl_.get()));
+  const std::string* made = std::exchange(wire.corked, nullptr);
+  if (made == nullptr || made->empty()) return Io::kOk;
+  size_t sent = 0;
+  if (wire.waiting.empty()) {
+    const ssize_t put = ::send(wire.fd, made->data(), made->size(), MSG_NOSIGNAL);
+    if (put < 0 && !is_retry(errno)) return system_failure();
+    sent = put < 0 ? 0 : static_cast<size_t>(put);
+    if (sent == made->size()) return Io::kOk;
+  }
+  wire.waiting.append(*made, sent);
+  return flush();
+}
+
+Io Channel::flush() {
+  if (!ssl_) return Io::kOk;
+  Wire& wire = wire_of(SSL_get_wbio(ssl_.get()));
+  while (wire.sent < wire.waiting.size()) {
+    const ssize_t put = ::send(wire.fd, wire.waiting.data() + wire.sent,
+                               wire.waiting.size() - wire.sent, MSG_NOSIGNAL);
+    if (put < 0) return is_retry(errno) ? Io::kWantWrite : system_failure();
+    wire.sent += static_cast<size_t>(put);
+  }
+  if (!wire.waiting.empty()) std::string().swap(wire.waiting);
+  wire.sent = 0;
+  return Io::kOk;
 }
 
 void Channel::end_write() {

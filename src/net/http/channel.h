@@ -26,6 +26,12 @@ class Channel {
   Io read(char* buffer, size_t size, size_t& got);
   // kOk: `put` > 0 bytes. After kWant... the same bytes must be offered again.
   Io write(const char* data, size_t size, size_t& put);
+  // What TLS makes of write() from here on is gathered in `wire` (cleared), until uncork() sends it
+  // at once; what the socket does not take then waits in the channel. No effect on plain sockets.
+  void cork(std::string& wire);
+  Io uncork();
+  // Sends what waits. kOk: nothing waits any more.
+  Io flush();
   // Bytes wait inside TLS, where poll does not see them.
   bool buffered() const { return ssl_ && SSL_has_pending(ssl_.get()) == 1; }
   // Ends our direction; reading goes on.

@@ -34,6 +34,7 @@ struct Exchange {
   BodyFraming framing;
   ChunkDecoder chunks;
   bool keep_alive = true;
+  size_t body_extended = 0;  // bytes of the body when its time was last extended
 };
 
 // Driven by one thread at a time: the worker that epoll or the pool gave it to, or the loop while
@@ -70,6 +71,8 @@ struct Connection {
 
   std::atomic<int64_t> deadline_us{0};  // 0 = none; the loop shuts the socket down then
   std::atomic<bool> idle{true};         // between requests
+  std::atomic<bool> half_read{false};   // waits for the rest of a request
+  std::atomic<bool> expired{false};     // which did not come in time: the loop ended reading
   std::atomic<bool> streaming{false};
 
  private:
@@ -113,6 +116,9 @@ class ServerCore final : public HttpServer {
   // Sends c->record and what `more` gathers after it. kOk = all sent.
   template <class Gather>
   Io send_all(Connection* c, const Gather& more, size_t bytes_max);
+  // Sends `record` and more full ones behind it by one system call.
+  template <class Gather>
+  Io send_batch(Connection* c, const Gather& more, std::string& record, size_t& sent);
   void arm(Connection* c, uint32_t events);
   void set_deadline(Connection* c, Micros after);
   void forget(Connection* c);  // no other thread touches it any more
@@ -164,7 +170,7 @@ class ServerCore final : public HttpServer {
   std::atomic<int64_t> next_scan_us_;
   // Read workers: all busy with the same requests for a while = one more is started for a time.
   unsigned base_readers_ = 0;
-  std::atomic<unsigned> readers_{0}, busy_readers_{0};
+  std::atomic<unsigned> readers_{0}, busy_readers_{0}, waiting_readers_{0};
   std::atomic<uint64_t> handled_{0};
   std::atomic<int64_t> stall_check_us_{0};
   uint64_t handled_at_check_ = 0;
@@ -178,10 +184,37 @@ int64_t now_us();
 inline constexpr size_t kReadBytes = 32 * 1024;
 char* read_buffer();
 
+// TLS records are gathered up to so many bytes: fewer system calls, and the peer wakes less often.
+inline constexpr size_t kWireBytes = 8 * (kRecordBytes + 64);
+inline constexpr size_t kFullRecord = kRecordBytes - 64;
+
+template <class Gather>
+Io ServerCore::send_batch(Connection* c, const Gather& more, std::string& record, size_t& sent) {
+  static thread_local std::string wire;
+  wire.reserve(kWireBytes);
+  c->channel.cork(wire);
+  Io io = Io::kOk;
+  while (io == Io::kOk && !record.empty()) {
+    size_t put = 0;
+    io = c->channel.write(record.data(), record.size(), put);
+    sent += put;
+    if (put < record.size()) {
+      c->record.assign(record, put);
+      break;
+    }
+    record.clear();
+    if (wire.size() + kRecordBytes + 64 > kWireBytes) break;
+    more(record);
+  }
+  const Io flushed = c->channel.uncork();
+  return io == Io::kOk ? flushed : io;
+}
+
 template <class Gather>
 Io ServerCore::send_all(Connection* c, const Gather& more, size_t bytes_max) {
   static thread_local std::string scratch;
   size_t sent = 0;
+  if (Io io = c->channel.flush(); io != Io::kOk) return io;
   while (true) {
     if (c->record_sent < c->record.size()) {
       size_t put = 0;
@@ -198,6 +231,10 @@ Io ServerCore::send_all(Connection* c, const Gather& more, size_t bytes_max) {
     if (sent >= bytes_max) return Io::kOk;
     more(scratch);
     if (scratch.empty()) return Io::kOk;
+    if (c->channel.ssl() != nullptr && scratch.size() >= kFullRecord) {
+      if (Io io = send_batch(c, more, scratch, sent); io != Io::kOk) return io;
+      continue;
+    }
     size_t put = 0;
     Io io = c->channel.write(scratch.data(), scratch.size(), put);
     sent += put;

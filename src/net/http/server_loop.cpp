@@ -21,11 +21,13 @@ namespace {
 
 constexpr Seconds kWorkerIdle{30};
 constexpr unsigned kExtraReadersMax = 32;
+constexpr unsigned kWriters = 2;  // so many read workers at a time may run a write
 constexpr unsigned kUpgradesMax = 4096;
 constexpr size_t kStreamInBytesMax = 64 * 1024;
 constexpr size_t kStreamTurnBytes = 1024 * 1024;
 constexpr int kAcceptsPerTurn = 64;
 constexpr Millis kAcceptPause{100};
+constexpr Seconds kLastAnswer{2};
 constexpr Millis kStopSweep{20};
 constexpr Seconds kUpgradeStopTime{5};
 
@@ -136,9 +138,9 @@ Result<Unit, std::string> ServerCore::open() {
 
   base_readers_ = options_.read_workers != 0 ? options_.read_workers
                                              : std::max(1u, std::thread::hardware_concurrency());
-  readers_ = base_readers_;
+  readers_ = base_readers_ + (options_.may_block ? kWriters : 0);
   std::lock_guard lock(mutex_);
-  for (unsigned i = 0; i <= base_readers_; ++i) {
+  for (unsigned i = 0; i <= readers_; ++i) {
     pthread_t thread;
     bool ok = i == 0 ? start_thread(
                            "http-loop", kHandlerStackBytes, [this] { loop(); }, thread)
@@ -398,6 +400,13 @@ void ServerCore::check_deadlines() {
         continue;
       }
       // Whoever drives it sees the end; here only the socket is touched.
+      if (c->half_read && !c->expired.exchange(true)) {
+        ::shutdown(c->channel.fd(), SHUT_RD);  // it is told why
+        const int64_t last = now + Micros(kLastAnswer).count();
+        c->deadline_us = last;
+        earliest = std::min(earliest, last);
+        continue;
+      }
       c->channel.shutdown();
       c->deadline_us = 0;
     }

@@ -18,6 +18,7 @@ constexpr Seconds kExtraReaderIdle{10};
 constexpr Millis kReaderStall{50};
 constexpr size_t kLingerBytesMax = 64u << 20;
 constexpr size_t kIdleCapacity = 4096;
+constexpr size_t kBodyStep = 64 * 1024;  // of a body, to arrive within header_timeout
 
 // Header text from handlers may carry what a client sent: it cannot break out of its line.
 void append_clean(std::string& out, std::string_view text) {
@@ -58,7 +59,9 @@ void ServerCore::read_worker(bool extra) {
   int timeout = extra ? static_cast<int>(Millis(kExtraReaderIdle).count()) : -1;
   epoll_event event;
   while (true) {
+    ++waiting_readers_;
     int count = epoll_wait(work_epoll_, &event, 1, timeout);
+    --waiting_readers_;
     if (count == 0) break;  // an extra worker that is no longer needed
     if (count < 0) continue;
     if (event.data.ptr == nullptr) {
@@ -111,7 +114,10 @@ void ServerCore::drive(Connection* c, bool reader) {
 bool ServerCore::on_handshake(Connection* c) {
   Io io = c->channel.handshake();
   if (io == Io::kOk) {
-    if (c->channel.ssl() != nullptr) c->peer = peer_certificate(c->channel.ssl());
+    if (c->channel.ssl() != nullptr) {
+      c->peer = peer_certificate(c->channel.ssl());
+      drop_peer_certificate(c->channel.ssl());
+    }
     c->phase = Phase::kHead;
     return true;
   }
@@ -133,19 +139,33 @@ bool ServerCore::on_handshake(Connection* c) {
 }
 
 bool ServerCore::read_more(Connection* c) {
+  if (c->expired) {
+    c->half_read = false;
+    return refuse(c, 408, "the request did not arrive in time");
+  }
   size_t got = 0;
   Io io = c->channel.read(read_buffer(), kReadBytes, got);
   if (io == Io::kOk) {
     c->in.append(read_buffer(), got);
-    if (c->idle.exchange(false) || c->phase == Phase::kBody) {
-      set_deadline(c, options_.header_timeout);
+    c->half_read = false;
+    bool extend = c->idle.exchange(false);
+    if (c->phase == Phase::kBody) {
+      // A body may take long, but not for ever.
+      Exchange& exchange = *c->exchange;
+      const size_t have = exchange.request.body.size() + c->in.size();
+      if (have >= exchange.body_extended + kBodyStep) {
+        exchange.body_extended = have;
+        extend = true;
+      }
     }
+    if (extend) set_deadline(c, options_.header_timeout);
     return true;
   }
   if (io == Io::kEnd || io == Io::kError) {
     drop(c);
     return false;
   }
+  c->half_read = c->phase == Phase::kBody || !c->in.empty();
   arm(c, io == Io::kWantRead ? EPOLLIN : EPOLLOUT);
   return false;
 }
@@ -224,8 +244,12 @@ bool ServerCore::on_body(Connection* c) {
 bool ServerCore::dispatch(Connection* c) {
   c->deadline_us = 0;
   const HttpRequest& request = c->exchange->request;
-  bool read = request.method == "GET" || request.method == "HEAD";
-  if (!read || (options_.may_block && options_.may_block(request.method, request.path))) {
+  const bool read = request.method == "GET" || request.method == "HEAD";
+  const bool known = options_.may_block != nullptr;
+  const bool waits = known ? options_.may_block(request.method, request.path) : !read;
+  // Writes wait for the disk. A thread change costs as much: this thread does it itself as long as
+  // enough others wait for connections.
+  if (waits || (!read && waiting_readers_.load() < base_readers_)) {
     blocking_.submit([this, c] {
       HttpResponse response;
       run_handler(handler_, c, response);

@@ -44,3 +44,5 @@ class TlsClientContextImpl final : public TlsClientContext {
 PeerCertificate peer_certificate(SSL* ssl);
 
 }  // namespace orch::net
+// Gives back most of the memory that the peer's certificate takes; nobody may ask for it then.
+void drop_peer_certificate(SSL* ssl);

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <malloc.h>
 
+#include <algorithm>
+
 #include "orch/base/log.h"
 #include "orch/base/metrics.h"
 #include "orch/base/strings.h"
@@ -116,7 +118,11 @@ net::HttpServerOptions http_options() {
 }
 
 bool request_may_block(std::string_view method, std::string_view path) {
-  if (method != "GET" && method != "HEAD") return true;
+  if (method != "GET" && method != "HEAD") {
+    constexpr std::string_view kStreams[] = {"/exec", "/attach", "/portforward", "/proxy"};
+    return std::any_of(std::begin(kStreams), std::end(kStreams),
+                       [&](std::string_view name) { return path.find(name) != path.npos; });
+  }
   Call call;
   call.info = parse_request(method, path, {});
   if (call.info.group == "metrics.k8s.io") return true;  // asks the agents

@@ -152,6 +152,66 @@ TEST_CASE("half-sent heads and bodies hold no worker and are cut in time") {
   CHECK(answers(server->port()));
 }
 
+TEST_CASE("half a request is told that its time is over, however slowly it drips") {
+  HttpServerOptions options = local();
+  options.header_timeout = Seconds{1};
+  auto server = HttpServer::start(options, echo).value();
+  RawPeer head(server->port()), body(server->port()), drip(server->port());
+  head.send("GET / HTTP/1.1\r\nHo");
+  body.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nab");
+  drip.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n");
+  std::thread dripping([&] {
+    for (int i = 0; i < 40; ++i) {
+      drip.send("x");
+      std::this_thread::sleep_for(Millis{50});
+    }
+  });
+  for (RawPeer* peer : {&head, &body, &drip}) {
+    CHECK(peer->receive({}, Millis{5000}).find("HTTP/1.1 408") == 0);
+    CHECK(peer->ended());
+  }
+  dripping.join();
+  // One that comes in bits but keeps coming is served.
+  RawPeer slow(server->port());
+  slow.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 400000\r\n\r\n");
+  for (int i = 0; i < 8; ++i) {
+    slow.send(std::string(50'000, 'x'));
+    std::this_thread::sleep_for(Millis{200});
+  }
+  CHECK(slow.receive("POST / 400000").find("200 OK") != std::string::npos);
+  CHECK(answers(server->port()));
+}
+
+TEST_CASE("thousands of half-open TLS handshakes stop nobody and end in time") {
+  constexpr size_t kPeers = 4000;
+  rlimit old{};
+  getrlimit(RLIMIT_NOFILE, &old);
+  rlimit wide{std::max<rlim_t>(old.rlim_cur, std::min<rlim_t>(old.rlim_max, 3 * kPeers)),
+              old.rlim_max};
+  setrlimit(RLIMIT_NOFILE, &wide);
+  const size_t count = std::min<size_t>(kPeers, wide.rlim_cur / 3);
+  HttpServerOptions options = local(true);
+  options.header_timeout = Seconds{3};
+  auto server = HttpServer::start(options, echo).value();
+  const size_t before = thread_count();
+  {
+    std::vector<RawPeer> peers;
+    for (size_t i = 0; i < count; ++i) {
+      peers.emplace_back(server->port());
+      if (i % 2 == 0) peers.back().send(std::string_view("\x16\x03\x01\x02\x00\x01", 6));
+    }
+    auto answer = client_for(*server, true)->request("GET", "/", {}, "");
+    REQUIRE(answer);
+    CHECK(answer->status == 200);
+    CHECK(thread_count() <= before + 1);
+    for (RawPeer& peer : peers) {
+      peer.receive({}, Millis{10'000});
+      REQUIRE(peer.ended());
+    }
+  }
+  setrlimit(RLIMIT_NOFILE, &old);
+}
+
 TEST_CASE("idle connections are closed after the idle time, not before") {
   HttpServerOptions options = local();
   options.idle_timeout = Seconds{1};

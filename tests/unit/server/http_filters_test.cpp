@@ -129,7 +129,9 @@ TEST_CASE("labels of metrics are bounded") {
 }
 
 TEST_CASE("which requests may block, and refusals") {
-  CHECK(request_may_block("POST", "/api/v1/pods"));
+  CHECK(!request_may_block("POST", "/api/v1/pods"));
+  CHECK(request_may_block("POST", "/api/v1/namespaces/n/pods/p/exec"));
+  CHECK(request_may_block("POST", "/api/v1/namespaces/n/services/s/proxy/x"));
   CHECK(request_may_block("GET", "/api/v1/namespaces/n/pods/p/log"));
   CHECK(request_may_block("GET", "/api/v1/namespaces/n/pods/p/exec"));
   CHECK(request_may_block("GET", "/api/v1/nodes/n/proxy/metrics"));
