@@ -52,12 +52,12 @@ SslCtxPtr new_context(const SSL_METHOD* method) {
                                       SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_read_ahead(context.get(), 1);
   SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-  return context;
-}
   // As Go orders them where AES is in hardware: the shorter key is the faster.
   SSL_CTX_set_ciphersuites(
       context.get(),
       "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256");
+  return context;
+}
 
 int choose_http1(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in,
                  unsigned in_size, void*) {
@@ -162,24 +162,6 @@ SslCtxPtr TlsClientContextImpl::current() const {
   return context_;
 }
 
-PeerCertificate peer_certificate(SSL* ssl) {
-  PeerCertificate peer;
-  X509Ptr certificate(SSL_get1_peer_certificate(ssl));
-  if (!certificate) return peer;
-  long verdict = SSL_get_verify_result(ssl);
-  if (verdict != X509_V_OK) {
-    peer.error = verify_error_text(verdict);
-    return peer;
-  }
-  const X509_NAME* subject = X509_get_subject_name(certificate.get());
-  peer.common_name = first_name_entry(subject, NID_commonName);
-  peer.organizations = name_entries(subject, NID_organizationName);
-  peer.fingerprint_sha256 = sha256_fingerprint(certificate.get());
-  peer.not_after = wall_time(X509_get0_notAfter(certificate.get()));
-  return peer;
-}
-
-}  // namespace orch::net
 void drop_peer_certificate(SSL* ssl) {
   // OpenSSL keeps it as long as the connection lives and has no call to let go: it is emptied.
   if (STACK_OF(X509)* chain = SSL_get_peer_cert_chain(ssl)) {
@@ -199,3 +181,21 @@ void drop_peer_certificate(SSL* ssl) {
   ERR_clear_error();
 }
 
+PeerCertificate peer_certificate(SSL* ssl) {
+  PeerCertificate peer;
+  X509Ptr certificate(SSL_get1_peer_certificate(ssl));
+  if (!certificate) return peer;
+  long verdict = SSL_get_verify_result(ssl);
+  if (verdict != X509_V_OK) {
+    peer.error = verify_error_text(verdict);
+    return peer;
+  }
+  const X509_NAME* subject = X509_get_subject_name(certificate.get());
+  peer.common_name = first_name_entry(subject, NID_commonName);
+  peer.organizations = name_entries(subject, NID_organizationName);
+  peer.fingerprint_sha256 = sha256_fingerprint(certificate.get());
+  peer.not_after = wall_time(X509_get0_notAfter(certificate.get()));
+  return peer;
+}
+
+}  // namespace orch::net

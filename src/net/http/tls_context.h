@@ -42,7 +42,7 @@ class TlsClientContextImpl final : public TlsClientContext {
 
 // The client's certificate after a finished handshake.
 PeerCertificate peer_certificate(SSL* ssl);
-
-}  // namespace orch::net
 // Gives back most of the memory that the peer's certificate takes; nobody may ask for it then.
 void drop_peer_certificate(SSL* ssl);
+
+}  // namespace orch::net
