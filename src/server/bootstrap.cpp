@@ -5,38 +5,15 @@
 #include "orch/api/corev1.h"
 #include "orch/api/discoveryv1.h"
 #include "orch/api/schedulingv1.h"
+#include "server/bootstrap_ensure.h"
+#include "server/bootstrap_objects.h"
 #include "server/bootstrap_roles.h"
 
 namespace orch::server {
 namespace {
 
 using namespace api;
-using Outcome = Result<Unit, std::string>;
-
-// Creates the object unless one of its name is there.
-template <class T>
-Outcome ensure(const client::Client& client, const T& object) {
-  auto existing = client.get<T>(object.metadata.namespace_, object.metadata.name);
-  if (existing) return Unit{};
-  auto created = client.create(object);
-  if (created || created.error().is("AlreadyExists")) return Unit{};
-  return Err(fmt::format("creating {} {}: {}", T::type_info().kind, object.metadata.name,
-                         created.error().message));
-}
-
-// Creates the object, or makes the existing one's content as wanted (`adopt` copies it over).
-template <class T, class Adopt>
-Outcome reconcile(const client::Client& client, const T& wanted, const Adopt& adopt) {
-  auto existing = client.get<T>(wanted.metadata.namespace_, wanted.metadata.name);
-  if (!existing) return ensure(client, wanted);
-  T changed = *existing;
-  adopt(changed, wanted);
-  if (equal(changed, *existing)) return Unit{};
-  auto updated = client.update(changed);
-  if (updated || updated.error().is("Conflict")) return Unit{};
-  return Err(fmt::format("updating {} {}: {}", T::type_info().kind, wanted.metadata.name,
-                         updated.error().message));
-}
+using Outcome = BootstrapOutcome;
 
 Outcome namespaces(const client::Client& client) {
   for (const char* name : {"default", "kube-system", "kube-public", "kube-node-lease"}) {
@@ -71,7 +48,8 @@ Outcome kubernetes_service(const client::Client& client, const BootstrapFacts& f
   port.port = 443;
   port.protocol = "TCP";
   port.targetPort = IntOrString(facts.port);
-  return ensure(client, service);
+  return reconcile(client, service,
+                   [](auto& to, const auto& from) { to.spec.ports = from.spec.ports; });
 }
 
 Outcome kubernetes_endpoints(const client::Client& client, const BootstrapFacts& facts) {
@@ -122,6 +100,9 @@ Result<Unit, std::string> bootstrap_objects(const client::Client& client,
   ORCH_CHECK(priority_class(client, "system-cluster-critical", 2000000000,
                             "Used for system critical pods that must run in the cluster, but can "
                             "be moved to another node if necessary."));
+  ORCH_CHECK(ensure_flow_control(client));
+  ORCH_CHECK(ensure_api_services(client));
+  ORCH_CHECK(ensure_authentication_facts(client, facts));
   return reconcile_bootstrap_roles(client);
 }
 

@@ -1,6 +1,6 @@
 // What every cluster has from its first start on: namespaces, the "kubernetes" Service, priority
-// classes, RBAC's basic roles. Created when absent (RBAC's rules are also brought back), never
-// deleted; at the fixpoint nothing is written.
+// classes, flow control, API services, RBAC's basic roles. Created when absent (RBAC's rules are
+// also brought back), never deleted; at the fixpoint nothing is written.
 #pragma once
 
 #include <string>
@@ -13,6 +13,9 @@ struct BootstrapFacts {
   std::string kubernetes_ip;      // ClusterIP of default/kubernetes
   std::string advertise_address;  // where the API server is reached
   uint16_t port = 6443;
+  std::string client_ca_pem;  // signs users' certificates
+  // Signs the certificate the server shows to extension servers, and its name; "": none.
+  std::string request_header_ca_pem, request_header_name;
 };
 
 // Error: a sentence.
