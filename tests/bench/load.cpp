@@ -56,7 +56,9 @@ void raise_file_limit() {
 Load Load::create(const net::TlsClientContext::Options& options, uint16_t port) {
   auto context = net::TlsClientContext::create(options);
   if (!context) std::exit(fail(context.error()));
-  return {static_cast<net::TlsClientContextImpl*>(context->get())->current(), port};
+  const auto current = static_cast<net::TlsClientContextImpl*>(context->get())->current();
+  SSL_CTX_set_default_read_buffer_len(current.get(), 128 * 1024);  // several records a call
+  return {current, port};
 }
 
 Channel Load::dial() const {
@@ -159,6 +161,34 @@ Answer ask(Channel& channel, const std::string& request) {
   answer.ms = ms_since(begin);
   answer.status = std::atoi(text.c_str() + 9);
   answer.body = text.substr(text.find("\r\n\r\n") + 4);
+  return answer;
+}
+
+Skimmed skim(Channel& channel, const std::string& request) {
+  Skimmed answer;
+  const auto begin = Steady::now();
+  send(channel, request);
+  std::string head;
+  size_t body = 0, wanted = std::string::npos;
+  while (body < wanted) {
+    pollfd wait{channel.fd(), POLLIN, 0};
+    if (!channel.buffered() && ::poll(&wait, 1, 30'000) <= 0) std::exit(fail("no answer"));
+    const bool first = head.empty();
+    const size_t got = drain(channel, wanted == std::string::npos ? &head : nullptr);
+    if (got > 0 && first) answer.first_byte_ms = ms_since(begin);
+    if (wanted != std::string::npos) {
+      body += got;
+      continue;
+    }
+    const size_t end = head.find("\r\n\r\n"), at = head.find("\r\nContent-Length: ");
+    if (end == head.npos) continue;
+    if (at > end) std::exit(fail("an answer without Content-Length"));
+    wanted = std::strtoul(head.data() + at + 18, nullptr, 10);
+    body = head.size() - end - 4;
+  }
+  answer.ms = ms_since(begin);
+  answer.status = std::atoi(head.c_str() + 9);
+  answer.bytes = body;
   return answer;
 }
 

@@ -49,6 +49,15 @@ struct Answer {
 // One request to the end of its answer (Content-Length or chunked).
 Answer ask(net::Channel& channel, const std::string& request);
 
+// The same, for long answers with a Content-Length: the body is counted, not kept, so that it is
+// the server that is measured.
+struct Skimmed {
+  int status = 0;
+  size_t bytes = 0;
+  double first_byte_ms = 0, ms = 0;
+};
+Skimmed skim(net::Channel& channel, const std::string& request);
+
 struct Rates {
   double per_second = 0, p50_ms = 0, p99_ms = 0;
 };
