@@ -20,6 +20,8 @@ constexpr Verb kVerbs[] = {
     {"server", cmd::server_command, "run the control plane and, by default, an agent"},
     {"agent", cmd::agent_command, "join this machine to a cluster and run its pods"},
     {"ctl", ctl::ctl_main, "the command line: get, apply, logs, exec ... (see orch ctl --help)"},
+    {"snapshot", cmd::snapshot_command, "save, list, restore and prune backups of the store"},
+    {"secrets", cmd::secrets_command, "encryption of Secrets in the store"},
     {"killall", cmd::killall_command, "stop everything orch made on this machine; data stays"},
     {"uninstall", cmd::uninstall_command, "killall, then delete all data"},
 };

@@ -117,6 +117,10 @@ void Options::add(std::string_view name, std::vector<std::string>& target, std::
                             ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll));
 }
 
+void Options::argument(std::string_view name, std::string& target, std::string_view help) {
+  impl_->app.add_option(std::string(name), target, std::string(help))->required();
+}
+
 void Options::share_file() { impl_->shared_file = true; }
 
 Result<Unit, Options::Exit> Options::parse(int argc, char** argv) {

@@ -27,6 +27,9 @@ class Options {
   // May be given several times, or with commas.
   void add(std::string_view name, std::vector<std::string>& target, std::string_view help);
 
+  // One required argument without a flag.
+  void argument(std::string_view name, std::string& target, std::string_view help);
+
   // Passes over keys of the configuration file that are other commands'.
   void share_file();
 

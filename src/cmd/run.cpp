@@ -67,6 +67,20 @@ void add_server_options(Options& options, server::ServerConfig& config) {
   options.add("cluster-dns", config.cluster_dns,
               "Address of the cluster's DNS (default: the tenth of --service-cidr)");
   options.add("cluster-domain", config.cluster_domain, "Domain of the cluster's DNS");
+  options.add("etcd-compaction-interval", config.etcd_compaction_interval,
+              "How much history the store keeps at least, such as 5m0s; 0 = all");
+  options.add("durable-leases", config.durable_leases,
+              "Writes Leases of nodes and Events to disk before they are answered, as all else");
+  options.add("secrets-encryption", config.secrets_encryption,
+              "Encrypts Secrets on disk, with a key made in DATA_DIR/server/cred");
+  options.add("encryption-provider-config", config.encryption_provider_config,
+              "A file with an EncryptionConfiguration (aesgcm, aescbc, identity)");
+  options.add("snapshot-schedule", config.snapshot_schedule,
+              "When to save snapshots of the store, a cron expression such as \"0 */6 * * *\"");
+  options.add("snapshot-retention", config.snapshot_retention,
+              "How many scheduled snapshots are kept");
+  options.add("snapshot-dir", config.snapshot_dir,
+              "Where snapshots go (default: DATA_DIR/server/snapshots)");
   options.add("disable", config.disable, "Controllers and components to leave out, by name");
   options.add("controllers", config.controllers,
               "Controllers to run: names, -name to leave one out, * for all others (default: *)");

@@ -20,6 +20,7 @@
 #include "server/http/handler.h"
 #include "server/identities.h"
 #include "server/join/join_handler.h"
+#include "server/maintenance/service.h"
 #include "server/pki/join_token.h"
 #include "server/pki/pki.h"
 #include "server/scheduler/scheduler.h"
@@ -64,6 +65,7 @@ class ServerImpl final : public Server {
   Pki pki_;
   client::JoinToken token_;
   std::string join_token_;
+  std::unique_ptr<Maintenance> maintenance_;
   std::unique_ptr<storage::KvStore> store_;
   std::unique_ptr<ApiServer> api_;
   // The server's own identity: admission, authentication look-ups, bootstrap, shared caches.
@@ -98,11 +100,8 @@ Result<Unit, std::string> ServerImpl::load_identity() {
 }
 
 Result<Unit, std::string> ServerImpl::open_store() {
-  storage::StoreOptions options;
-  options.path = settings_.directory + "/db";
-  options.volatile_prefixes = {"/registry/coordination.k8s.io/leases/kube-node-lease/",
-                               "/registry/core/events/"};
-  auto store = storage::open_sqlite_store(env_, options);
+  ORCH_TRY(maintenance_, Maintenance::create(env_, settings_.directory, config_));
+  auto store = storage::open_sqlite_store(env_, maintenance_->store_options());
   if (!store) return Err(store.error().message);
   store_ = std::move(*store);
   return Unit{};
@@ -142,6 +141,7 @@ Result<Unit, std::string> ServerImpl::start_api() {
                                         ClusterFacts{settings_.cluster_dns, config_.cluster_domain,
                                                      config_.cluster_cidr, config_.service_cidr},
                                         *client_);
+  maintenance_->attach(*api_, *store_);
   api_->add_check(ApiServer::Probe::kReady, "informer-sync", [this]() -> std::string {
     return informers_->all_synced() ? "" : "informers not synced yet";
   });
@@ -254,6 +254,7 @@ void ServerImpl::stop() {
   if (informers_) informers_->stop();
   if (api_) api_->stop();  // ends watches, so that the HTTP server has nothing to wait for
   if (http_) http_->stop();
+  if (maintenance_) maintenance_->stop();
   if (store_) store_->stop();
 }
 

@@ -91,7 +91,7 @@ def grep(tree, path, pattern):
 
 # Folder -> what it may include besides itself. Most specific prefix wins.
 ALL_SERVER = {"server", "server/registry", "server/auth", "server/admission", "server/api", "server/http",
-              "server/join", "server/pki", "server/controllers", "server/scheduler", "server/cloud"}
+              "server/join", "server/pki", "server/maintenance", "server/controllers", "server/scheduler", "server/cloud"}
 LAYERS = {
     "base": set(),
     "storage": {"base"},
@@ -106,6 +106,8 @@ LAYERS = {
     "server/api": {"base", "storage", "api", "net/http", "client", "server/registry"},
     "server/http": {"base", "api", "net/http", "server/api"},
     "server/join": {"base", "api", "net/http", "client", "server/pki"},
+    "server/maintenance": {"base", "storage", "api", "net/http", "client", "server", "server/registry",
+                           "server/api"},
     "server/controllers": {"base", "api", "client"},
     "server/scheduler": {"base", "api", "net/http", "client"},
     "server/cloud": {"base", "api", "client"},

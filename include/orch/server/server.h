@@ -30,6 +30,13 @@ struct ServerConfig {
   std::vector<std::string> disable;            // controllers and components by name
   std::vector<std::string> controllers;        // as kube-controller-manager's; empty = "*"
   std::string node_name;                       // of the machine, for certificates
+  std::string etcd_compaction_interval = "5m0s";  // how much history the store keeps; 0 = all
+  bool durable_leases = false;                 // node Leases and Events are as durable as the rest
+  bool secrets_encryption = false;             // with a key of orch's own, made if there is none
+  std::string encryption_provider_config;      // a file with an EncryptionConfiguration instead
+  std::string snapshot_dir;                    // "" = <data-dir>/server/snapshots
+  std::string snapshot_schedule;               // cron; "" = none
+  uint16_t snapshot_retention = 5;             // scheduled snapshots that are kept
   bool label_own_node = false;                 // node_name is a node: it is of the control plane
   AccessConfig access;
 };

@@ -33,8 +33,9 @@ struct SnapshotContent {
   std::map<std::string, std::string> orch;          // of kOrchBucket; empty: not orch's snapshot
 };
 
-// The store now, values in the form they have on disk (ValueTransformer). kUnavailable, or kCompacted when compaction overtakes it again and again.
-// Writes go on meanwhile and are not in it.
+// The store now, values in the form they have on disk (ValueTransformer). kUnavailable, or
+// kCompacted when compaction overtakes it again and again. Writes go on meanwhile and are not in
+// it.
 StoreResult<SnapshotContent> take_snapshot(KvStore& store);
 
 // Lays the file out once, then writes it in order, as often as wanted.
