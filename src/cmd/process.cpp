@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -30,10 +31,20 @@ std::unique_ptr<ThreadPoolExecutor> make_executor() {
   return ThreadPoolExecutor::create(kExecutorThreads);
 }
 
+// The usual 1,024 are meant for programs that select(); each watch is a connection.
+void raise_file_limit() {
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+}
+
 }  // namespace
 
 Process::Process()
-    : executor_(make_executor()), env_{system_clock(), *executor_, system_random(), no_faults()} {}
+    : executor_(make_executor()), env_{system_clock(), *executor_, system_random(), no_faults()} {
+  raise_file_limit();
+}
 
 Process::~Process() { executor_->stop(); }
 

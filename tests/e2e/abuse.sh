@@ -4,7 +4,7 @@
 source "$(dirname "$0")/lib.sh"
 need_netns
 need_kubectl
-need_commands curl
+need_commands curl python3
 setup
 make_ns a
 make_ns b
@@ -136,6 +136,32 @@ ask 400 'unknown field' POST "$maps?fieldValidation=Strict" $json
 ask 400 'duplicate field' POST "$maps?fieldValidation=Strict" $json
 ask 201 '"f"' POST "$maps?fieldValidation=Warn" $json -D "$work/headers"
 grep -iq '^warning: 299 .*duplicate field' "$work/headers" || fail "no warning: $(cat "$work/headers")"
+
+say "connections that say nothing, or half of it"
+before=$(resident)
+cat >"$work/connections.py" <<'PY'
+import resource, socket, sys, time
+count = 10000
+resource.setrlimit(resource.RLIMIT_NOFILE, (count + 100, count + 100))
+held = []
+for i in range(count):
+    held.append(socket.create_connection(("192.168.77.1", 6443)))
+    if i % 100 == 1:
+        held[-1].sendall(b"\x16\x03\x01\x02\x00\x01")  # a TLS hello that does not go on
+    if i % 100 == 2:
+        held[-1].sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")  # no TLS at all
+print("held", flush=True)
+sys.stdin.readline()
+PY
+mkfifo "$work/release"
+in_ns "$run_id-b" python3 "$work/connections.py" <"$work/release" >"$work/held" 2>&1 &
+exec 9>"$work/release"
+wait_for 30 "10,000 connections" grep -q held "$work/held"
+: >"$work/request"
+ask 200 '"there"' GET $maps/there $json
+[ $(($(resident) - before)) -lt 60000 ] || fail "10,000 connections cost $(($(resident) - before)) kB"
+exec 9>&-
+ask 200 '"there"' GET $maps/there $json
 
 alive n1 || fail "the server ended"
 say "resident: $(resident) kB"

@@ -21,6 +21,7 @@ class Channel {
 
   int fd() const { return fd_; }
   SSL* ssl() const { return ssl_.get(); }
+  void secure(SslPtr ssl) { ssl_ = std::move(ssl); }  // of a plain channel: TLS from here on
   Io handshake();
   // kOk: `got` > 0 bytes. kEnd: the peer ended its side.
   Io read(char* buffer, size_t size, size_t& got);

@@ -94,6 +94,7 @@ class ServerCore final : public HttpServer {
   // ---- requests (server_requests.cpp); true = go on, false = the connection is elsewhere ----
   void read_worker(bool extra);
   void drive(Connection* c, bool reader);
+  bool start_tls(Connection* c);
   bool on_handshake(Connection* c);
   bool on_head(Connection* c);
   bool on_body(Connection* c);

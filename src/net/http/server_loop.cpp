@@ -279,19 +279,7 @@ void ServerCore::add_connection(int fd, std::string address, bool loopback) {
   setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
   setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
   setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
-  SslPtr ssl;
-  SslCtxPtr context;
-  if (options_.tls) {
-    context = static_cast<TlsServerContextImpl*>(options_.tls.get())->current();
-    ssl.reset(SSL_new(context.get()));
-    if (!ssl || !attach_socket(ssl.get(), fd)) {
-      ::close(fd);
-      return;
-    }
-    SSL_set_accept_state(ssl.get());
-  }
-  auto* c = new Connection(Channel(fd, std::move(ssl)), std::move(address), loopback);
-  c->tls = std::move(context);
+  auto* c = new Connection(Channel(fd, nullptr), std::move(address), loopback);
   {
     std::lock_guard lock(mutex_);
     connections_.insert(c);

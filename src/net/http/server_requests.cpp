@@ -111,7 +111,21 @@ void ServerCore::drive(Connection* c, bool reader) {
   }
 }
 
+// With the first byte: connections that say nothing cost next to nothing.
+bool ServerCore::start_tls(Connection* c) {
+  c->tls = static_cast<TlsServerContextImpl*>(options_.tls.get())->current();
+  SslPtr ssl(SSL_new(c->tls.get()));
+  if (!ssl || !attach_socket(ssl.get(), c->channel.fd())) return false;
+  SSL_set_accept_state(ssl.get());
+  c->channel.secure(std::move(ssl));
+  return true;
+}
+
 bool ServerCore::on_handshake(Connection* c) {
+  if (options_.tls && c->channel.ssl() == nullptr && !start_tls(c)) {
+    drop(c);
+    return false;
+  }
   Io io = c->channel.handshake();
   if (io == Io::kOk) {
     if (c->channel.ssl() != nullptr) {
