@@ -22,6 +22,8 @@ constexpr Verb kVerbs[] = {
     {"ctl", ctl::ctl_main, "the command line: get, apply, logs, exec ... (see orch ctl --help)"},
     {"snapshot", cmd::snapshot_command, "save, list, restore and prune backups of the store"},
     {"secrets", cmd::secrets_command, "encryption of Secrets in the store"},
+    {"certificate", cmd::certificate_command, "check or rotate certificates and authorities"},
+    {"token", cmd::token_command, "make, list, delete or rotate tokens for joining"},
     {"killall", cmd::killall_command, "stop everything orch made on this machine; data stays"},
     {"uninstall", cmd::uninstall_command, "killall, then delete all data"},
 };

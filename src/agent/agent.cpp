@@ -10,6 +10,7 @@
 #include "agent/containerd/image_importer.h"
 #include "agent/cri/cri_runtime.h"
 #include "agent/network/network.h"
+#include "agent/node/certificate_renewal.h"
 #include "agent/node/identity.h"
 #include "agent/node/node_agent.h"
 #include "agent/pod_manager.h"
@@ -17,6 +18,7 @@
 #include "agent/storage/local_path_agent.h"
 #include "orch/base/log.h"
 #include "orch/client/http_transport.h"
+#include "orch/net/netlink.h"
 #include "orch/net/proxy.h"
 
 namespace orch::agent {
@@ -39,6 +41,7 @@ class AgentImpl final : public Agent {
   Result<Unit, std::string> start_network();
   Result<Unit, std::string> start_pods();
   void start_node();
+  void start_renewal();
   void watch_pods();
 
   Env& env_;
@@ -47,6 +50,9 @@ class AgentImpl final : public Agent {
   std::unique_ptr<Containerd> containerd_;
   std::unique_ptr<ContainerRuntime> runtime_;
   Identity identity_;
+  std::shared_ptr<net::TlsClientContext> client_tls_;
+  std::shared_ptr<net::TlsServerContext> serving_tls_;
+  std::shared_ptr<CertificateRenewal> renewal_;
   std::unique_ptr<client::HttpTransport> transport_;
   std::unique_ptr<client::Client> client_;
   std::unique_ptr<client::EventRecorder> events_;
@@ -78,6 +84,7 @@ Result<Unit, std::string> AgentImpl::connect() {
   auto tls = net::TlsClientContext::create(
       {.ca_pem = identity_.server_ca_pem, .key_pair = identity_.client});
   if (!tls) return Err("client TLS: " + tls.error());
+  client_tls_ = *tls;
   client::HttpTransportOptions options;
   options.base_url = identity_.server_url;
   options.tls = *tls;
@@ -131,11 +138,14 @@ Result<Unit, std::string> AgentImpl::start_pods() {
       .allocatable = [node = node_] { return node->allocatable(); },
       .config = std::move(config)};
   pods_ = PodManager::create(env_, std::move(deps));
+  auto tls = net::TlsServerContext::create(
+      {.key_pair = identity_.serving, .client_ca_pem = identity_.cluster.client_ca_pem});
+  if (!tls) return Err("agent's serving TLS: " + tls.error());
+  serving_tls_ = *tls;
   AgentServerOptions options;
   options.address = config_.bind_address;
   options.port = config_.kubelet_port;
-  options.serving = identity_.serving;
-  options.client_ca_pem = identity_.cluster.client_ca_pem;
+  options.tls = serving_tls_;
   auto server = AgentServer::start(env_, *pods_, options);
   if (!server) return Err("--kubelet-port: " + server.error());
   server_ = std::move(*server);
@@ -157,10 +167,29 @@ void AgentImpl::start_node() {
       .set_up_network = [this](const std::string& cidr) { return network_->set_pod_cidr(cidr); }};
   deps.facts.name = identity_.node_name;
   deps.facts.ip = identity_.node_ip;
+  deps.facts.external_ip = config_.node_external_ip;
   deps.facts.kubelet_port = config_.kubelet_port;
   deps.facts.labels = config_.node_label;
   deps.facts.taints = config_.node_taint;
   node_ = NodeAgent::create(env_, std::move(deps));
+}
+
+void AgentImpl::start_renewal() {
+  const auto use = [client = client_tls_, serving = serving_tls_](const Identity& identity) {
+    for (const auto& reloaded :
+         {client->reload(identity.client), serving->reload(identity.serving)}) {
+      if (!reloaded) log::error("agent", "renewed certificates: {}", reloaded.error());
+    }
+  };
+  renewal_ = CertificateRenewal::create(
+      env_,
+      {.identity = identity_,
+       .renew = [&env = env_, config = config_](
+                    const Identity& old) { return renew_identity(env, config, old); },
+       .on_disk = [config = config_](const Identity& old) { return identity_on_disk(config, old); },
+       .use = use,
+       .events = *events_});
+  renewal_->start();
 }
 
 void AgentImpl::watch_pods() {
@@ -195,12 +224,14 @@ Result<Unit, std::string> AgentImpl::start() {
   ORCH_CHECK(start_pods());
   watch_pods();
   node_->start();
+  start_renewal();
   log::info("agent", "node {} at {}", identity_.node_name, identity_.node_ip);
   return Unit{};
 }
 
 void AgentImpl::stop() {
   if (stopping_.exchange(true)) return;
+  if (renewal_) renewal_->stop();
   if (node_) node_->stop();
   if (pod_informer_) pod_informer_->stop();
   if (pods_) pods_->stop();
@@ -216,6 +247,10 @@ void AgentImpl::stop() {
 Result<Unit, std::string> check_agent_config(const AgentConfig& config) {
   ORCH_CHECK(check_labels(config.node_label));
   ORCH_CHECK(check_taints(config.node_taint));
+  if (!config.node_external_ip.empty() && !net::parse_ipv4(config.node_external_ip)) {
+    return Err(
+        fmt::format("--node-external-ip: \"{}\" is not an IPv4 address", config.node_external_ip));
+  }
   if (auto mode = net::parse_overlay_mode(config.overlay); !mode) {
     return Err("--overlay: " + mode.error());
   }

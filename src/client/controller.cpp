@@ -57,7 +57,11 @@ struct Controller::Impl : std::enable_shared_from_this<Impl> {
                                   "name=\"" + spec_.name + "\"")),
         seconds_(metrics::histogram("workqueue_work_duration_seconds",
                                     "How long in seconds processing an item takes",
-                                    "name=\"" + spec_.name + "\"")) {
+                                    "name=\"" + spec_.name + "\"")),
+        waited_(metrics::histogram(
+            "workqueue_queue_duration_seconds",
+            "How long in seconds an item stays in workqueue before being requested",
+            "name=\"" + spec_.name + "\"")) {
     for (unsigned i = 0; i < std::max(1u, spec_.strands); ++i) {
       workers_.push_back(context_.env.executor.make_strand(spec_.name));
       idle_.push_back(i);
@@ -108,6 +112,10 @@ struct Controller::Impl : std::enable_shared_from_this<Impl> {
 
   void enqueue(const api::ObjectKey& key) {
     if (stopped_) return;
+    {
+      std::lock_guard lock(mutex_);
+      waiting_.try_emplace(key, context_.env.clock.mono());
+    }
     queue_.add(key);
     wake();
   }
@@ -141,6 +149,11 @@ struct Controller::Impl : std::enable_shared_from_this<Impl> {
         return;
       }
       running_.insert(std::this_thread::get_id());
+      if (auto since = waiting_.find(*key); since != waiting_.end()) {
+        const Micros waited = context_.env.clock.mono() - since->second;
+        waited_.observe(std::chrono::duration<double>(waited).count());
+        waiting_.erase(since);
+      }
     }
     run_one(*key);
     {
@@ -236,6 +249,7 @@ struct Controller::Impl : std::enable_shared_from_this<Impl> {
   WorkQueue queue_;
   metrics::Counter& retries_;
   metrics::Histogram& seconds_;
+  metrics::Histogram& waited_;
   std::vector<std::shared_ptr<Strand>> workers_;
   std::shared_ptr<Strand> timers_;
   std::atomic<bool> stopped_{false};
@@ -248,6 +262,7 @@ struct Controller::Impl : std::enable_shared_from_this<Impl> {
   std::multiset<std::thread::id> running_;
   std::map<api::ObjectKey, unsigned> failures_;
   std::map<api::ObjectKey, Delayed> delayed_;
+  std::map<api::ObjectKey, MonoTime> waiting_;  // since when, of those in the queue
   uint64_t serial_ = 0;
 };
 

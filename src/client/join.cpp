@@ -4,6 +4,7 @@
 
 #include "orch/api/error.h"
 #include "orch/api/flat_yaml.h"
+#include "orch/base/time_zone.h"
 #include "orch/net/http.h"
 
 namespace orch::client {
@@ -25,6 +26,7 @@ bool is_hex(std::string_view text) {
 }  // namespace
 
 std::string JoinToken::str() const {
+  if (!ca_hash.empty() && user.empty()) return fmt::format("K10{}::{}", ca_hash, secret);
   return ca_hash.empty() ? secret : fmt::format("K10{}::{}:{}", ca_hash, user, secret);
 }
 
@@ -47,6 +49,10 @@ Result<JoinToken, std::string> JoinToken::parse(std::string_view text) {
   }
   text.remove_prefix(separator + 2);
   const size_t colon = text.find(':');
+  if (colon == std::string_view::npos && text.find('.') != std::string_view::npos) {
+    token.secret = std::string(text);  // a bootstrap token
+    return token;
+  }
   if (colon == std::string_view::npos || colon == 0 || colon + 1 == text.size()) {
     return Err(std::string("the token has no <user>:<secret> after its CA hash"));
   }
@@ -78,6 +84,7 @@ std::string JoinAnswer::encode() const {
   return api::write_flat_json({{"clientCertificate", {client_certificate_pem}},
                                {"servingCertificate", {serving_certificate_pem}},
                                {"clientCA", {client_ca_pem}},
+                               {"serverCA", {server_ca_pem}},
                                {"clusterDNS", {cluster_dns}},
                                {"clusterDomain", {cluster_domain}},
                                {"clusterCIDR", {cluster_cidr}},
@@ -90,6 +97,7 @@ Result<JoinAnswer, std::string> JoinAnswer::decode(std::string_view text) {
   ORCH_TRY(answer.client_certificate_pem, needed(values, "clientCertificate"));
   ORCH_TRY(answer.serving_certificate_pem, needed(values, "servingCertificate"));
   ORCH_TRY(answer.client_ca_pem, needed(values, "clientCA"));
+  answer.server_ca_pem = flat_value(values, "serverCA");
   ORCH_TRY(answer.cluster_dns, needed(values, "clusterDNS"));
   ORCH_TRY(answer.cluster_domain, needed(values, "clusterDomain"));
   ORCH_TRY(answer.cluster_cidr, needed(values, "clusterCIDR"));
@@ -97,7 +105,54 @@ Result<JoinAnswer, std::string> JoinAnswer::decode(std::string_view text) {
   return answer;
 }
 
-Result<std::string, JoinError> fetch_ca(const std::string& server_url, const JoinToken& token) {
+std::string check_validity(std::string_view what, std::string_view certificate_pem, WallTime now) {
+  const auto date = [](WallTime at) {
+    return TimeZone().rfc3339(std::chrono::floor<Seconds>(at).time_since_epoch().count());
+  };
+  auto info = net::parse_certificate(certificate_pem);
+  if (!info) return fmt::format("{}: {}", what, info.error());
+  if (now < info->not_before) {
+    return fmt::format(
+        "{} is not valid before {}, and this machine's clock says {}: check the "
+        "clocks of both machines",
+        what, date(info->not_before), date(now));
+  }
+  if (now > info->not_after) {
+    return fmt::format("{} expired on {} (this machine's clock says {})", what,
+                       date(info->not_after), date(now));
+  }
+  return "";
+}
+
+Result<std::string, JoinError> trusted_ca(const std::string& server_url, const std::string& pem,
+                                          const JoinToken& token, WallTime now) {
+  auto all = net::pem_certificates(pem);
+  if (all.empty()) {
+    return Err(JoinError{fmt::format("{}{}: no certificate came", server_url, kCaPath)});
+  }
+  std::string chosen;
+  if (token.ca_hash.empty()) {
+    chosen = pem;
+  } else {
+    // The hash vouches for one certificate, not for what somebody put beside it.
+    for (const std::string& one : all) {
+      if (net::constant_time_equal(net::sha256_hex(one), token.ca_hash)) chosen = one;
+    }
+  }
+  if (chosen.empty()) {
+    return Err(JoinError{fmt::format("the CA of {} has SHA-256 {}, but the token was made for {}: "
+                                     "not the server that the token is of",
+                                     server_url, net::sha256_hex(all.front()), token.ca_hash),
+                         true});
+  }
+  if (auto why = check_validity("the CA of " + server_url, chosen, now); !why.empty()) {
+    return Err(JoinError{std::move(why)});
+  }
+  return chosen;
+}
+
+Result<std::string, JoinError> fetch_ca(const std::string& server_url, const JoinToken& token,
+                                        WallTime now) {
   // Unverified on purpose: what comes back is checked against the token's hash.
   auto tls =
       net::TlsClientContext::create({.ca_pem = "", .key_pair = {}, .insecure_skip_verify = true});
@@ -108,24 +163,22 @@ Result<std::string, JoinError> fetch_ca(const std::string& server_url, const Joi
   if (answer->status != 200) {
     return Err(JoinError{fmt::format("{}{}: answered {}", server_url, kCaPath, answer->status)});
   }
-  const std::string hash = net::sha256_hex(answer->body);
-  if (!token.ca_hash.empty() && !net::constant_time_equal(hash, token.ca_hash)) {
-    return Err(JoinError{fmt::format("the CA of {} has SHA-256 {}, but the token was made for {}: "
-                                     "not the server that the token is of",
-                                     server_url, hash, token.ca_hash),
-                         true});
-  }
-  return std::move(answer->body);
+  return trusted_ca(server_url, answer->body, token, now);
 }
 
 Result<JoinAnswer, JoinError> join(const std::string& server_url, const std::string& ca_pem,
-                                   const JoinToken& token, const JoinRequest& request) {
-  auto tls = net::TlsClientContext::create({.ca_pem = ca_pem, .key_pair = {}});
+                                   const JoinToken& token, const JoinRequest& request,
+                                   const net::KeyPair& certificate) {
+  auto tls = net::TlsClientContext::create({.ca_pem = ca_pem, .key_pair = certificate});
   if (!tls) return Err(JoinError{tls.error()});
   auto client = net::HttpClient::create({.base_url = server_url, .tls = *tls});
   const net::Headers headers = {{"Authorization", "Bearer " + token.secret},
                                 {"Content-Type", "application/json"}};
   auto answer = client->request("POST", kJoinPath, headers, request.encode());
+  if (!answer && answer.error().find("not yet valid") != std::string::npos) {
+    return Err(JoinError{
+        fmt::format("{}: {}: check the clocks of both machines", server_url, answer.error())});
+  }
   if (!answer) return Err(JoinError{fmt::format("{}: {}", server_url, answer.error())});
   if (answer->status != 200) {
     const api::Error error = api::error_from_response(answer->status, answer->body);

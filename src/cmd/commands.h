@@ -7,6 +7,8 @@ namespace orch::cmd {
 int server_command(int argc, char** argv);
 int agent_command(int argc, char** argv);
 int snapshot_command(int argc, char** argv);
+int certificate_command(int argc, char** argv);
+int token_command(int argc, char** argv);
 int secrets_command(int argc, char** argv);
 int killall_command(int argc, char** argv);
 int uninstall_command(int argc, char** argv);

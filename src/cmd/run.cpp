@@ -43,6 +43,8 @@ Result<Unit, std::string> set_log_level(const std::string& name) {
 void add_agent_options(Options& options, agent::AgentConfig& agent) {
   options.add("node-name", agent.node_name, "Name of this node (default: the host name)");
   options.add("node-ip", agent.node_ip, "Address of this node (default: the default route's)");
+  options.add("node-external-ip", agent.node_external_ip,
+              "Address the node is reached at from outside the cluster");
   options.add("node-label", agent.node_label, "Label of this node at registration, key=value");
   options.add("node-taint", agent.node_taint, "Taint at registration, key=value:Effect");
   options.add("kubelet-port", agent.kubelet_port, "Port of the agent's API");
@@ -58,6 +60,8 @@ void add_server_options(Options& options, server::ServerConfig& config) {
   options.add("advertise-address", config.advertise_address,
               "Address others reach the API at (default: the default route's)");
   options.add("tls-san", config.tls_san, "Further host name or address in the API's certificate");
+  options.add("certificate-lifetime", config.certificate_lifetime,
+              "How long certificates are valid; they are renewed after two thirds of it");
   options.add("write-kubeconfig", config.write_kubeconfig, "Where the admin kubeconfig is written");
   options.add("write-kubeconfig-mode", config.write_kubeconfig_mode, "Its mode, octal");
   options.add("cluster-cidr", config.cluster_cidr, "Addresses of pods");
@@ -82,6 +86,10 @@ void add_server_options(Options& options, server::ServerConfig& config) {
   options.add("snapshot-dir", config.snapshot_dir,
               "Where snapshots go (default: DATA_DIR/server/snapshots)");
   options.add("disable", config.disable, "Controllers and components to leave out, by name");
+  options.add(
+      "lb-pool", config.lb_pool,
+      "Addresses for Services of type LoadBalancer: CIDRs and ranges FIRST-LAST, announced by "
+      "ARP (default: the nodes' own addresses)");
   options.add("controllers", config.controllers,
               "Controllers to run: names, -name to leave one out, * for all others (default: *)");
 }
@@ -97,6 +105,8 @@ int server_command(int argc, char** argv) {
   options.add("data-dir", config.data_dir, "Where all state is kept");
   options.add("token", config.token,
               "Secret for joining (default: made, see DATA_DIR/server/token)");
+  options.add("agent-token", config.agent_token,
+              "Another secret, with which only agents join (kept in DATA_DIR/server/agent-token)");
   options.add("disable-agent", disable_agent, "Run the control plane alone");
   options.add("log-level", log_level, "debug, info, warn or error");
   add_server_options(options, config);

@@ -19,7 +19,9 @@ Result<std::string, std::string> CertificateSigner::sign(const CertificateOrder&
   request.client_auth = order.client_auth;
   request.not_before = order.not_before;
   request.not_after = order.not_after;
-  return net::sign_csr(order.for_serving ? pki_.server_ca : pki_.client_ca, order.csr_pem, request);
+  const net::KeyPair& ca = order.for_serving ? pki_.server_ca : pki_.client_ca;
+  ORCH_TRY(auto certificate, net::sign_csr(ca, order.csr_pem, request));
+  return certificate + chain_of(ca);
 }
 
 }  // namespace orch::server

@@ -8,6 +8,7 @@
 
 #include "orch/base/file.h"
 #include "orch/base/log.h"
+#include "orch/net/host.h"
 #include "orch/net/http.h"
 #include "orch/storage/kv_store.h"
 #include "server/access.h"
@@ -15,12 +16,15 @@
 #include "server/auth/service_account_tokens.h"
 #include "server/bootstrap.h"
 #include "server/certificate_signer.h"
+#include "server/cloud/cloud_controllers.h"
+#include "server/cloud/edge_provider.h"
 #include "server/control_plane_label.h"
 #include "server/controllers/controllers.h"
 #include "server/http/handler.h"
 #include "server/identities.h"
 #include "server/join/join_handler.h"
 #include "server/maintenance/service.h"
+#include "server/pki/certificate_keeper.h"
 #include "server/pki/join_token.h"
 #include "server/pki/pki.h"
 #include "server/scheduler/scheduler.h"
@@ -51,7 +55,9 @@ class ServerImpl final : public Server {
   void stop() override;
 
  private:
+  PkiOptions pki_options() const;
   Result<Unit, std::string> load_identity();
+  void keep_certificates();
   Result<Unit, std::string> open_store();
   Result<Unit, std::string> start_api();
   Result<Unit, std::string> start_http();
@@ -75,6 +81,9 @@ class ServerImpl final : public Server {
   std::unique_ptr<ServiceAccountTokens> tokens_;
   std::unique_ptr<Access> access_;
   std::unique_ptr<JoinHandler> join_;
+  std::shared_ptr<net::TlsServerContext> serving_tls_;
+  std::vector<std::shared_ptr<net::TlsClientContext>> kubelet_tls_;
+  std::shared_ptr<CertificateKeeper> keeper_;
   std::unique_ptr<net::HttpServer> http_;
   // The loops: their own identities over the shared caches.
   std::unique_ptr<Identities> identities_;
@@ -82,20 +91,31 @@ class ServerImpl final : public Server {
   std::unique_ptr<client::Client> controllers_client_, scheduler_client_;
   std::unique_ptr<client::EventRecorder> controllers_events_, scheduler_events_;
   std::unique_ptr<CertificateSigner> certificates_;
+  std::unique_ptr<CloudProvider> cloud_;
   std::unique_ptr<Controllers> controllers_;
   std::unique_ptr<Scheduler> scheduler_;
 };
 
+PkiOptions ServerImpl::pki_options() const {
+  return {.directory = settings_.directory + "/tls",
+          .server_dns_names = settings_.certificate_dns_names,
+          .server_ips = settings_.certificate_ips,
+          .now = env_.clock.now(),
+          .leaf_valid = settings_.certificate_lifetime};
+}
+
 Result<Unit, std::string> ServerImpl::load_identity() {
   ORCH_CHECK(make_directories(config_.data_dir, 0700));
   ORCH_CHECK(make_directories(settings_.directory, 0700));
-  ORCH_TRY(pki_, Pki::load_or_create({.directory = settings_.directory + "/tls",
-                                      .server_dns_names = settings_.certificate_dns_names,
-                                      .server_ips = settings_.certificate_ips,
-                                      .now = env_.clock.now()}));
+  ORCH_TRY(pki_, Pki::load_or_create(pki_options()));
   ORCH_TRY(token_, load_or_create_token(settings_.directory + "/token", config_.token,
                                         pki_.server_ca.certificate_pem, env_.random));
   join_token_ = token_.str();
+  if (!config_.agent_token.empty()) {
+    ORCH_CHECK(load_or_create_token(settings_.directory + "/agent-token", config_.agent_token,
+                                    pki_.server_ca.certificate_pem, env_.random, "node",
+                                    "--agent-token"));
+  }
   return Unit{};
 }
 
@@ -115,9 +135,13 @@ Result<Unit, std::string> ServerImpl::start_api() {
       {.ca_pem = pki_.server_ca.certificate_pem, .key_pair = pki_.kubelet_client});
   if (!tls) return Err("client TLS towards agents: " + tls.error());
   config.kubelet_tls = *tls;
+  kubelet_tls_.push_back(*tls);
   auto unverified = net::TlsClientContext::create(
       {.ca_pem = "", .key_pair = pki_.kubelet_client, .insecure_skip_verify = true});
-  if (unverified) config.kubelet_tls_unverified = *unverified;
+  if (unverified) {
+    config.kubelet_tls_unverified = *unverified;
+    kubelet_tls_.push_back(*unverified);
+  }
   config.advertise_address =
       fmt::format("{}:{}", settings_.advertise_address, config_.https_listen_port);
   api_ = std::make_unique<ApiServer>(env_, *store_, config);
@@ -137,10 +161,14 @@ Result<Unit, std::string> ServerImpl::start_api() {
   identities_ = std::make_unique<Identities>(*api_);
   api_->set_hooks(access_->hooks());
   ORCH_CHECK(api_->start());
-  join_ = std::make_unique<JoinHandler>(env_, pki_, token_,
-                                        ClusterFacts{settings_.cluster_dns, config_.cluster_domain,
-                                                     config_.cluster_cidr, config_.service_cidr},
-                                        *client_);
+  join_ = std::make_unique<JoinHandler>(
+      env_, pki_,
+      JoinOptions{token_,
+                  {settings_.directory + "/token", settings_.directory + "/agent-token"},
+                  settings_.certificate_lifetime},
+      ClusterFacts{settings_.cluster_dns, config_.cluster_domain, config_.cluster_cidr,
+                   config_.service_cidr},
+      *client_);
   maintenance_->attach(*api_, *store_);
   api_->add_check(ApiServer::Probe::kReady, "informer-sync", [this]() -> std::string {
     return informers_->all_synced() ? "" : "informers not synced yet";
@@ -152,6 +180,7 @@ Result<Unit, std::string> ServerImpl::start_http() {
   auto tls = net::TlsServerContext::create(
       {.key_pair = pki_.serving, .client_ca_pem = pki_.client_ca.certificate_pem});
   if (!tls) return Err("serving TLS: " + tls.error());
+  serving_tls_ = *tls;
   net::HttpServerOptions options = http_options();
   options.address = config_.bind_address;
   options.port = config_.https_listen_port;
@@ -195,17 +224,18 @@ Result<Unit, std::string> ServerImpl::start_loops() {
   controllers_events_ =
       client::make_event_recorder(env_, *controllers_transport_, "controllermanager");
   certificates_ = std::make_unique<CertificateSigner>(pki_);
-  controllers_ =
-      std::make_unique<Controllers>(env_, *controllers_client_, *informers_, *controllers_events_,
-                                    ControllersConfig{.cluster_cidr = config_.cluster_cidr,
-                                                      .root_ca_pem = pki_.server_ca.certificate_pem,
-                                                      .selected = config_.controllers,
-                                                      .disabled = config_.disable,
-                                                      .certificates = certificates_.get(),
-                                                      .client_of = [this](std::string_view name)
-                                                          -> const client::Client& {
-                                                        return identities_->controller(name);
-                                                      }});
+  cloud_ = make_edge_provider(settings_.lb_pool);
+  controllers_ = std::make_unique<Controllers>(
+      env_, *controllers_client_, *informers_, *controllers_events_,
+      ControllersConfig{.cluster_cidr = config_.cluster_cidr,
+                        .root_ca_pem = pki_.server_ca.certificate_pem,
+                        .selected = config_.controllers,
+                        .disabled = config_.disable,
+                        .certificates = certificates_.get(),
+                        .client_of = [this](std::string_view name) -> const client::Client& {
+                          return identities_->controller(name);
+                        },
+                        .more = cloud_controllers(*cloud_)});
   for (const auto& item : config_.controllers) {
     const auto name = item.substr(item.starts_with('-') ? 1 : 0);
     if (item == "*" || controllers_->knows(name)) continue;
@@ -244,11 +274,44 @@ Result<Unit, std::string> ServerImpl::start() {
   ORCH_CHECK(start_loops());
   ORCH_CHECK(wait_until([this] { return informers_->all_synced(); }));
   ORCH_CHECK(write_kubeconfig());
+  keep_certificates();
   log::info("server", "ready on port {}; kubeconfig {}", http_->port(), config_.write_kubeconfig);
   return Unit{};
 }
 
+// Renewed while running: whoever uses a certificate takes the new one, connections go on.
+void ServerImpl::keep_certificates() {
+  CertificateKeeper::Deps deps;
+  deps.pki = pki_;
+  deps.options = pki_options();
+  if (config_.advertise_address.empty() && config_.bind_address == "0.0.0.0") {
+    deps.addresses = [] {
+      auto address = net::default_ipv4_address();
+      return address ? std::vector<std::string>{*address} : std::vector<std::string>{};
+    };
+  }
+  const auto note = [](const Result<Unit, std::string>& done) {
+    if (!done) log::error("pki", "renewed certificate: {}", done.error());
+  };
+  deps.on_serving = [this, note](const net::KeyPair& pair) { note(serving_tls_->reload(pair)); };
+  deps.on_kubelet_client = [this, note](const net::KeyPair& pair) {
+    for (const auto& tls : kubelet_tls_) note(tls->reload(pair));
+  };
+  deps.on_admin = [this, note](const net::KeyPair& pair) {
+    pki_.admin = pair;
+    note(write_kubeconfig());
+  };
+  deps.events = controllers_events_.get();
+  deps.subject.api_version = "v1";
+  deps.subject.kind = "Node";
+  deps.subject.name = deps.subject.uid = settings_.node_name;
+  deps.subject.component = "orch-server";
+  keeper_ = CertificateKeeper::create(env_, std::move(deps));
+  keeper_->start();
+}
+
 void ServerImpl::stop() {
+  if (keeper_) keeper_->stop();
   if (scheduler_) scheduler_->stop();
   if (controllers_) controllers_->stop();
   if (informers_) informers_->stop();

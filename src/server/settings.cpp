@@ -15,6 +15,35 @@ bool is_ipv4(const std::string& text) {
   return inet_pton(AF_INET, text.c_str(), &address) == 1;
 }
 
+// "8760h", "90m", "45s", "365d".
+Result<Seconds, std::string> parse_lifetime(const std::string& text) {
+  int64_t unit = 0;
+  switch (text.empty() ? 0 : text.back()) {
+    case 'd':
+      unit = 24 * 3600;
+      break;
+    case 'h':
+      unit = 3600;
+      break;
+    case 'm':
+      unit = 60;
+      break;
+    case 's':
+      unit = 1;
+      break;
+  }
+  const auto count = unit == 0 ? std::nullopt : parse_int(text.substr(0, text.size() - 1));
+  constexpr int64_t kShortest = 30, kLongest = int64_t{3650} * 24 * 3600;
+  if (!count || *count < 1 || *count > kLongest || *count * unit < kShortest ||
+      *count * unit > kLongest) {
+    return Err(
+        fmt::format("--certificate-lifetime: \"{}\" is not a time from 30s to 3650d, such as "
+                    "8760h or 90d",
+                    text));
+  }
+  return Seconds{*count * unit};
+}
+
 Result<mode_t, std::string> parse_mode(const std::string& text) {
   if (text.empty() || text.size() > 4 || text.find_first_not_of("01234567") != std::string::npos) {
     return Err(fmt::format("--write-kubeconfig-mode: \"{}\" is not an octal mode", text));
@@ -72,6 +101,7 @@ Result<Settings, std::string> make_settings(const ServerConfig& config) {
   }
   settings.directory = config.data_dir + "/server";
   ORCH_TRY(settings.kubeconfig_mode, parse_mode(config.write_kubeconfig_mode));
+  ORCH_TRY(settings.certificate_lifetime, parse_lifetime(config.certificate_lifetime));
   ORCH_CHECK(check_port_range(config.service_node_port_range));
   ORCH_TRY(const Cidr pods, flag_cidr("cluster-cidr", config.cluster_cidr));
   ORCH_TRY(const Cidr services, flag_cidr("service-cidr", config.service_cidr));
@@ -82,6 +112,16 @@ Result<Settings, std::string> make_settings(const ServerConfig& config) {
   if (overlap(pods, services)) {
     return Err(std::string("--cluster-cidr and --service-cidr must not overlap"));
   }
+  auto pool = LbPool::parse(config.lb_pool);
+  if (!pool) return Err("--lb-pool: " + pool.error());
+  settings.lb_pool = std::move(*pool);
+  for (const auto& [cidr, flag] : {std::pair{pods, "cluster-cidr"}, {services, "service-cidr"}}) {
+    const uint32_t host_bits = cidr.bits == 0 ? ~uint32_t{0} : ~(~uint32_t{0} << (32 - cidr.bits));
+    const uint32_t base = cidr.base & ~host_bits;
+    if (settings.lb_pool.overlaps(base, base | host_bits)) {
+      return Err(fmt::format("--lb-pool and --{} must not overlap", flag));
+    }
+  }
   settings.kubernetes_ip = services.address(1);
   settings.cluster_dns = config.cluster_dns.empty() ? services.address(10) : config.cluster_dns;
   if (!is_ipv4(settings.cluster_dns)) {
@@ -90,12 +130,13 @@ Result<Settings, std::string> make_settings(const ServerConfig& config) {
   ORCH_TRY(settings.advertise_address, advertise_address(config));
   settings.local_url_host = config.bind_address == "0.0.0.0" ? "127.0.0.1" : config.bind_address;
 
+  settings.node_name = config.node_name.empty() ? host_name() : config.node_name;
   settings.certificate_dns_names = {"kubernetes",
                                     "kubernetes.default",
                                     "kubernetes.default.svc",
                                     "kubernetes.default.svc." + config.cluster_domain,
                                     "localhost",
-                                    config.node_name.empty() ? host_name() : config.node_name};
+                                    settings.node_name};
   settings.certificate_ips = {"127.0.0.1", settings.advertise_address, settings.kubernetes_ip};
   if (config.bind_address != "0.0.0.0") settings.certificate_ips.push_back(config.bind_address);
   for (const auto& san : config.tls_san) {

@@ -17,12 +17,14 @@ struct AgentConfig {
   std::string token;                   // "K10<hash>::user:secret" or a bare secret
   std::string node_name;               // "" = hostname, lower case
   std::string node_ip;                 // "" = the default route's source address
+  std::string node_external_ip;        // "" = none
   std::vector<std::string> node_label; // "key=value"
   std::vector<std::string> node_taint; // "key=value:Effect"
   uint16_t kubelet_port = 10250;
   std::string container_runtime_endpoint;  // "" = supervise a containerd of our own
   std::string overlay = "vxlan";       // vxlan | host-gw | none
   std::string proxy_mode = "nftables"; // nftables | iptables
+  bool seccomp_default = true;         // pods that name no seccomp profile get the runtime's
   std::string bind_address = "0.0.0.0";
 };
 

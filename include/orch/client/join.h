@@ -9,17 +9,20 @@
 #include <string_view>
 #include <vector>
 
+#include "orch/base/clock.h"
 #include "orch/base/result.h"
+#include "orch/net/tls.h"
 
 namespace orch::client {
 
 inline constexpr std::string_view kCaPath = "/cacerts";
 inline constexpr std::string_view kJoinPath = "/v1-orch/join";
 
-// "K10<sha256 of the CA's PEM>::<user>:<secret>", or a bare secret (no CA check).
+// "K10<sha256 of the CA's PEM>::<user>:<secret>", the same with a bootstrap token ("id.secret")
+// after the colons, or one of both without the hash (no CA check).
 struct JoinToken {
   std::string ca_hash;  // lower-case hex, "" = not checked
-  std::string user;     // "server" or "node"
+  std::string user;     // "server" or "node"; "" = a bootstrap token
   std::string secret;
   std::string str() const;
   // Error: what of the form is wrong, never the token itself.
@@ -39,6 +42,7 @@ struct JoinRequest {
 struct JoinAnswer {
   std::string client_certificate_pem, serving_certificate_pem;
   std::string client_ca_pem;  // who may call the agent's API
+  std::string server_ca_pem;  // whom to trust from now on; "" = as before
   std::string cluster_dns, cluster_domain, cluster_cidr, service_cidr;
   std::string encode() const;
   static Result<JoinAnswer, std::string> decode(std::string_view text);
@@ -49,10 +53,19 @@ struct JoinError {
   bool permanent = false;  // wrong token, wrong CA, name taken: trying again does not help
 };
 
-// Fetches the server's CA (PEM) and checks it against the token. Blocks.
-Result<std::string, JoinError> fetch_ca(const std::string& server_url, const JoinToken& token);
-// Joins over a connection verified by `ca_pem`. Blocks.
+// Fetches the server's CA (PEM) and checks it against the token: of several certificates the one
+// that the token is of is returned. `now` is this machine's time. Blocks.
+Result<std::string, JoinError> fetch_ca(const std::string& server_url, const JoinToken& token,
+                                        WallTime now);
+// Picks, of the server's CA certificates, what a token with this hash lets one trust.
+Result<std::string, JoinError> trusted_ca(const std::string& server_url, const std::string& pem,
+                                          const JoinToken& token, WallTime now);
+// Joins over a connection verified by `ca_pem`. Who has joined before shows its certificate, which
+// is as good as the token. Blocks.
 Result<JoinAnswer, JoinError> join(const std::string& server_url, const std::string& ca_pem,
-                                   const JoinToken& token, const JoinRequest& request);
+                                   const JoinToken& token, const JoinRequest& request,
+                                   const net::KeyPair& certificate = {});
+// "" = a certificate is valid now, else a sentence; one from the future names the clocks.
+std::string check_validity(std::string_view what, std::string_view certificate_pem, WallTime now);
 
 }  // namespace orch::client

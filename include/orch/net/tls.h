@@ -23,6 +23,7 @@ class TlsServerContext {
     KeyPair key_pair;
     std::string client_ca_pem;  // "" = client certificates are not asked for
     bool client_certificate_required = false;
+    bool http2 = false;  // speaks HTTP/2 ("h2") instead of HTTP/1.1
   };
   static Result<std::shared_ptr<TlsServerContext>, std::string> create(const Options& options);
   virtual ~TlsServerContext() = default;
@@ -36,6 +37,7 @@ class TlsClientContext {
     std::string ca_pem;                 // "" = the system's
     KeyPair key_pair;                   // empty = no client certificate
     bool insecure_skip_verify = false;  // only for fetching the CA to check its hash
+    bool http2 = false;                 // speaks HTTP/2 ("h2") instead of HTTP/1.1
   };
   static Result<std::shared_ptr<TlsClientContext>, std::string> create(const Options& options);
   virtual ~TlsClientContext() = default;
@@ -56,6 +58,7 @@ struct CertificateInfo {
   std::string common_name;
   std::vector<std::string> organizations, dns_names, ip_addresses;
   bool server_auth = false, client_auth = false, is_ca = false;
+  bool self_signed = false;
   WallTime not_before, not_after;
   std::string issuer_common_name, serial_hex, fingerprint_sha256;
 };
@@ -66,6 +69,12 @@ Result<KeyPair, std::string> issue(const KeyPair& ca, const CertificateRequest& 
 // Signs a PKCS#10 request's public key; subject and names are the caller's decision.
 Result<std::string, std::string> sign_csr(const KeyPair& ca, std::string_view csr_pem,
                                           const CertificateRequest& request);
+// A certificate for subject and key of another CA's certificate, signed by `ca`: who trusts `ca`
+// then trusts what the other signs.
+Result<std::string, std::string> cross_sign(const KeyPair& ca, std::string_view certificate_pem,
+                                            WallTime not_before, WallTime not_after);
+// The certificates of a PEM text one by one, each ending in a line feed.
+std::vector<std::string> pem_certificates(std::string_view pem);
 struct CsrInfo {
   std::string common_name;
   std::vector<std::string> organizations, dns_names, ip_addresses;

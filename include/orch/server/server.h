@@ -29,6 +29,9 @@ struct ServerConfig {
   std::string token;                           // "" = made and kept in <data-dir>/server/token
   std::vector<std::string> disable;            // controllers and components by name
   std::vector<std::string> controllers;        // as kube-controller-manager's; empty = "*"
+  std::vector<std::string> lb_pool;            // addresses of load balancers: CIDRs, ranges
+  std::string agent_token;                     // "" = agents join with `token` alone
+  std::string certificate_lifetime = "8760h";  // of leaves: agents', the server's own
   std::string node_name;                       // of the machine, for certificates
   std::string etcd_compaction_interval = "5m0s";  // how much history the store keeps; 0 = all
   bool durable_leases = false;                 // node Leases and Events are as durable as the rest

@@ -70,34 +70,68 @@ Result<Unit, std::string> save(const Files& files, const Identity& identity) {
   return write_file_atomic(files.at("join.json"), identity.cluster.encode(), 0600);
 }
 
-Result<Identity, client::JoinError> join_once(const AgentConfig& config,
-                                              const client::JoinToken& token,
-                                              const std::string& name, const std::string& ip,
-                                              const std::string& password) {
+struct Joining {
+  const AgentConfig& config;
+  const client::JoinToken& token;
+  std::string name, ip, password;
+};
+
+// One request for both certificates, over a connection that `ca_pem` vouches for. `known`: who has
+// joined before shows its certificate.
+Result<Identity, client::JoinError> ask(const Joining& joining, const std::string& ca_pem,
+                                        const net::KeyPair& known) {
   Identity identity;
-  ORCH_TRY(identity.server_ca_pem, client::fetch_ca(config.join, token));
-  const net::CsrInfo client_subject{.common_name = "system:node:" + name,
+  identity.server_ca_pem = ca_pem;
+  const net::CsrInfo client_subject{.common_name = "system:node:" + joining.name,
                                     .organizations = {"system:nodes"},
                                     .dns_names = {},
                                     .ip_addresses = {}};
   auto client_csr = net::make_csr(client_subject);
   if (!client_csr) return Err(client::JoinError{client_csr.error(), true});
   net::CsrInfo serving_subject = client_subject;
-  serving_subject.dns_names = {name};
-  serving_subject.ip_addresses = {ip};
+  serving_subject.dns_names = {joining.name};
+  serving_subject.ip_addresses = {joining.ip};
   auto serving_csr = net::make_csr(serving_subject);
   if (!serving_csr) return Err(client::JoinError{serving_csr.error(), true});
 
   client::JoinRequest request;
-  request.node_name = name;
-  request.node_ips = {ip};
+  request.node_name = joining.name;
+  request.node_ips = {joining.ip};
   request.client_csr_pem = client_csr->csr_pem;
   request.serving_csr_pem = serving_csr->csr_pem;
-  request.node_password = password;
-  ORCH_TRY(identity.cluster, client::join(config.join, identity.server_ca_pem, token, request));
+  request.node_password = joining.password;
+  ORCH_TRY(identity.cluster,
+           client::join(joining.config.join, ca_pem, joining.token, request, known));
+  if (!identity.cluster.server_ca_pem.empty()) {
+    identity.server_ca_pem = identity.cluster.server_ca_pem;
+  }
   identity.client = {identity.cluster.client_certificate_pem, client_csr->private_key_pem};
   identity.serving = {identity.cluster.serving_certificate_pem, serving_csr->private_key_pem};
+  identity.node_name = joining.name;
+  identity.node_ip = joining.ip;
+  identity.server_url = joining.config.join;
   return identity;
+}
+
+Result<Identity, client::JoinError> join_once(Env& env, const Joining& joining,
+                                              const Identity& kept) {
+  const WallTime now = env.clock.now();
+  Result<Identity, client::JoinError> joined = Err(client::JoinError{""});
+  // With a token rotated since, what an earlier join left still opens the door.
+  if (!kept.server_ca_pem.empty()) joined = ask(joining, kept.server_ca_pem, kept.client);
+  if (!joined) {
+    ORCH_TRY(const std::string ca_pem, client::fetch_ca(joining.config.join, joining.token, now));
+    joined = ask(joining, ca_pem, {});
+  }
+  if (!joined) return joined;
+  for (const auto& [what, pair] :
+       {std::pair{"the client certificate just issued", &joined->client},
+        std::pair{"the serving certificate just issued", &joined->serving}}) {
+    if (auto why = client::check_validity(what, pair->certificate_pem, now); !why.empty()) {
+      return Err(client::JoinError{std::move(why)});
+    }
+  }
+  return joined;
 }
 
 }  // namespace
@@ -121,10 +155,11 @@ Result<Identity, std::string> establish_identity(Env& env, const AgentConfig& co
   ORCH_TRY(const std::string password, node_password(env, files));
   ORCH_TRY(Identity kept, load(files, env.clock.now()));
   const bool cached = !kept.server_ca_pem.empty();
+  const Joining joining{config, *token, name, ip, password};
 
   Millis wait = kRetry;
   for (int tries = 1;; ++tries) {
-    auto joined = join_once(config, *token, name, ip, password);
+    auto joined = join_once(env, joining, kept);
     if (joined) {
       ORCH_CHECK(save(files, *joined));
       kept = std::move(*joined);
@@ -144,6 +179,25 @@ Result<Identity, std::string> establish_identity(Env& env, const AgentConfig& co
   kept.node_ip = ip;
   kept.server_url = config.join;
   return kept;
+}
+
+Result<Identity, std::string> renew_identity(Env& env, const AgentConfig& config,
+                                             const Identity& identity) {
+  auto token = client::JoinToken::parse(config.token);
+  if (!token) return Err("--token: " + token.error());
+  const Files files{config.data_dir + "/agent"};
+  ORCH_TRY(const std::string password, node_password(env, files));
+  auto joined =
+      join_once(env, {config, *token, identity.node_name, identity.node_ip, password}, identity);
+  if (!joined) return Err(joined.error().message);
+  ORCH_CHECK(save(files, *joined));
+  return std::move(*joined);
+}
+
+bool identity_on_disk(const AgentConfig& config, const Identity& identity) {
+  const Files files{config.data_dir + "/agent"};
+  return read_or_empty(files.at("client.crt")).value_or("") == identity.client.certificate_pem &&
+         read_or_empty(files.at("serving.crt")).value_or("") == identity.serving.certificate_pem;
 }
 
 }  // namespace orch::agent

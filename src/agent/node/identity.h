@@ -25,4 +25,10 @@ struct Identity {
 Result<Identity, std::string> establish_identity(Env& env, const AgentConfig& config,
                                                  const std::function<bool()>& stopped);
 
+// New certificates by the ones at hand (or the token, if the server wants it); saved. Blocks.
+Result<Identity, std::string> renew_identity(Env& env, const AgentConfig& config,
+                                             const Identity& identity);
+// Whether the files still hold it: `orch certificate rotate` takes them away.
+bool identity_on_disk(const AgentConfig& config, const Identity& identity);
+
 }  // namespace orch::agent

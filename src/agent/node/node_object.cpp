@@ -19,7 +19,17 @@ namespace {
 constexpr int64_t kPodsMax = 110;
 constexpr int64_t kMemoryReserve = 100 * 1024 * 1024;  // eviction threshold memory.available
 constexpr size_t kImagesMax = 50;
+// Known to the server's edge provider; the first one is upstream's.
+constexpr const char* kProvidedNodeIp = "alpha.kubernetes.io/provided-node-ip";
+constexpr const char* kNodeExternalIp = "orch.io/node-external-ip";
 constexpr std::string_view kVersion = "v1.32.0+orch1";
+
+bool is_extended_resource(const std::string& name) {
+  const size_t slash = name.find('/');
+  if (slash == std::string::npos || name.starts_with("requests.")) return false;
+  const std::string domain = name.substr(0, slash);
+  return domain != "kubernetes.io" && !domain.ends_with(".kubernetes.io");
+}
 
 std::map<std::string, std::string> wanted_labels(const NodeFacts& facts) {
   const std::string& arch = facts.machine.architecture;
@@ -133,7 +143,7 @@ Result<Unit, std::string> check_taints(const std::vector<std::string>& taints) {
 Node make_node(const NodeFacts& facts, WallTime now) {
   Node node;
   node.metadata.name = facts.name;
-  node.metadata.labels = wanted_labels(facts);
+  apply_labels(facts, node);
   for (const auto& text : facts.taints) {
     auto& taint = node.spec.taints.emplace_back();
     const size_t colon = text.rfind(':');
@@ -153,6 +163,10 @@ NodeStatus make_status(const NodeFacts& facts, const NodeStatus& before, WallTim
                      {"memory", Quantity::of_bytes(machine.memory_bytes)},
                      {"ephemeral-storage", Quantity::of_bytes(machine.disk_bytes)},
                      {"pods", Quantity::of(kPodsMax)}};
+  // Extended resources are whoever's patched them into the capacity; what is there can be given out.
+  for (const auto& [resource, quantity] : before.capacity) {
+    if (is_extended_resource(resource)) status.capacity.emplace(resource, quantity);
+  }
   status.allocatable = status.capacity;
   status.allocatable["memory"] =
       Quantity::of_bytes(std::max<int64_t>(0, machine.memory_bytes - kMemoryReserve));
@@ -166,6 +180,10 @@ NodeStatus make_status(const NodeFacts& facts, const NodeStatus& before, WallTim
   };
   address("InternalIP", facts.ip);
   address("Hostname", facts.name);
+  // Those of other types (ExternalIP, InternalDNS ...) are the cloud's.
+  for (const auto& old : before.addresses) {
+    if (old.type != "InternalIP" && old.type != "Hostname") status.addresses.push_back(old);
+  }
   status.daemonEndpoints.kubeletEndpoint.Port = facts.kubelet_port;
   auto& info = status.nodeInfo;
   info.machineID = machine.machine_id;
@@ -208,6 +226,20 @@ bool apply_labels(const NodeFacts& facts, Node& node) {
     if (added || present->second != value) changed = true;
     present->second = value;
   }
+  auto& annotations = node.metadata.annotations;
+  const auto annotate = [&](const char* key, const std::string& value) {
+    auto found = annotations.find(key);
+    const bool there = found != annotations.end();
+    if (value.empty() ? !there : there && found->second == value) return;
+    changed = true;
+    if (value.empty()) {
+      annotations.erase(found);
+    } else {
+      annotations[key] = value;
+    }
+  };
+  annotate(kProvidedNodeIp, facts.ip);
+  annotate(kNodeExternalIp, facts.external_ip);
   return changed;
 }
 

@@ -12,6 +12,7 @@ namespace orch::agent {
 
 struct NodeFacts {
   std::string name, ip;
+  std::string external_ip;  // "" = none
   uint16_t kubelet_port = 10250;
   std::vector<std::string> labels, taints;  // from flags, checked by check_labels, check_taints
   Machine machine;
@@ -31,8 +32,9 @@ api::corev1::NodeStatus make_status(const NodeFacts& facts, const api::corev1::N
                                     WallTime now);
 // True if the two differ in more than heartbeat times.
 bool status_differs(const api::corev1::NodeStatus& a, const api::corev1::NodeStatus& b);
-// The labels every node has, and those of the flags, missing or different on `node`: applied; true
-// if something changed.
+// The labels every node has, those of the flags, and the annotations by which the cloud's
+// controllers learn this node's addresses, missing or different on `node`: applied; true if
+// something changed.
 bool apply_labels(const NodeFacts& facts, api::corev1::Node& node);
 
 }  // namespace orch::agent

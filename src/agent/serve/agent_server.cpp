@@ -78,13 +78,10 @@ class AgentServerImpl final : public AgentServer {
 };
 
 Result<Unit, std::string> AgentServerImpl::listen(const AgentServerOptions& options) {
-  auto tls = net::TlsServerContext::create(
-      {.key_pair = options.serving, .client_ca_pem = options.client_ca_pem});
-  if (!tls) return Err("agent's serving TLS: " + tls.error());
   net::HttpServerOptions http;
   http.address = options.address;
   http.port = options.port;
-  http.tls = *tls;
+  http.tls = options.tls;
   http.read_workers = 1;  // the API server is the only client
   http.may_block = [](std::string_view, std::string_view) { return true; };
   auto server = net::HttpServer::start(

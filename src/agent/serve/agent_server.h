@@ -18,8 +18,7 @@ namespace orch::agent {
 struct AgentServerOptions {
   std::string address = "0.0.0.0";
   uint16_t port = 10250;
-  net::KeyPair serving;
-  std::string client_ca_pem;
+  std::shared_ptr<net::TlsServerContext> tls;  // asks for certificates of the cluster's client CA
 };
 
 class AgentServer {

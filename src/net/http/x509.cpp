@@ -35,7 +35,7 @@ std::string key_pem(EVP_PKEY* key) {
   return bio_text(bio.get());
 }
 
-std::string certificate_pem(X509* certificate) {
+std::string text_of(X509* certificate) {
   BioPtr bio(BIO_new(BIO_s_mem()));
   PEM_write_bio_X509(bio.get(), certificate);
   return bio_text(bio.get());
@@ -232,7 +232,7 @@ Result<KeyPair, std::string> make_ca(std::string_view common_name, WallTime now,
   request.not_before = now - std::chrono::minutes{5};
   request.not_after = now + valid;
   ORCH_TRY(X509Ptr certificate, build(request, key.get(), nullptr, key.get()));
-  return KeyPair{certificate_pem(certificate.get()), key_pem(key.get())};
+  return KeyPair{text_of(certificate.get()), key_pem(key.get())};
 }
 
 Result<KeyPair, std::string> issue(const KeyPair& ca, const CertificateRequest& request) {
@@ -241,7 +241,7 @@ Result<KeyPair, std::string> issue(const KeyPair& ca, const CertificateRequest& 
   if (!key) return Err(openssl_failure("generate key"));
   ORCH_TRY(X509Ptr certificate,
            build(request, key.get(), authority.certificate.get(), authority.key.get()));
-  return KeyPair{certificate_pem(certificate.get()), key_pem(key.get())};
+  return KeyPair{text_of(certificate.get()), key_pem(key.get())};
 }
 
 Result<std::string, std::string> sign_csr(const KeyPair& ca, std::string_view csr_pem,
@@ -250,7 +250,37 @@ Result<std::string, std::string> sign_csr(const KeyPair& ca, std::string_view cs
   ORCH_TRY(X509ReqPtr csr, load_csr(csr_pem));
   ORCH_TRY(X509Ptr certificate, build(request, X509_REQ_get0_pubkey(csr.get()),
                                       authority.certificate.get(), authority.key.get()));
-  return certificate_pem(certificate.get());
+  return text_of(certificate.get());
+}
+
+Result<std::string, std::string> cross_sign(const KeyPair& ca, std::string_view certificate_pem,
+                                            WallTime not_before, WallTime not_after) {
+  ORCH_TRY(Authority authority, load_authority(ca));
+  X509Ptr other = load_certificate(certificate_pem);
+  if (!other) return Err(openssl_failure("certificate"));
+  const X509_NAME* subject = X509_get_subject_name(other.get());
+  CertificateRequest request;
+  request.common_name = first_name_entry(subject, NID_commonName);
+  request.organizations = name_entries(subject, NID_organizationName);
+  request.is_ca = true;
+  request.not_before = not_before;
+  request.not_after = not_after;
+  ORCH_TRY(X509Ptr made, build(request, X509_get0_pubkey(other.get()),
+                               authority.certificate.get(), authority.key.get()));
+  return text_of(made.get());
+}
+
+std::vector<std::string> pem_certificates(std::string_view pem) {
+  constexpr std::string_view kBegin = "-----BEGIN CERTIFICATE-----";
+  constexpr std::string_view kEnd = "-----END CERTIFICATE-----";
+  std::vector<std::string> out;
+  for (size_t at = 0;;) {
+    at = pem.find(kBegin, at);
+    const size_t end = at == std::string_view::npos ? at : pem.find(kEnd, at);
+    if (end == std::string_view::npos) return out;
+    out.push_back(std::string(pem.substr(at, end + kEnd.size() - at)) + "\n");
+    at = end + kEnd.size();
+  }
 }
 
 Result<CsrInfo, std::string> parse_csr(std::string_view csr_pem) {
@@ -303,6 +333,7 @@ Result<CertificateInfo, std::string> parse_certificate(std::string_view pem) {
       X509_get_ext_d2i(certificate.get(), NID_subject_alt_name, nullptr, nullptr)));
   read_names(names.get(), info.dns_names, info.ip_addresses);
   info.is_ca = X509_check_ca(certificate.get()) == 1;
+  info.self_signed = X509_self_signed(certificate.get(), 1) == 1;
   uint32_t usage = X509_get_extended_key_usage(certificate.get());
   if (usage != UINT32_MAX) {
     info.server_auth = (usage & XKU_SSL_SERVER) != 0;

@@ -78,8 +78,10 @@ struct Controllers::Impl {
 Controllers::Controllers(Env& env, const client::Client& client, client::InformerSet& informers,
                          client::EventRecorder& events, ControllersConfig config)
     : impl_(new Impl{{env, client, informers, events}, {}, {}, {}}) {
-  for (const SpecFunction make : kSpecs) {
-    auto spec = make(impl_->context, config);
+  std::vector<client::ControllerSpec> specs;
+  for (const SpecFunction make : kSpecs) specs.push_back(make(impl_->context, config));
+  std::move(config.more.begin(), config.more.end(), std::back_inserter(specs));
+  for (auto& spec : specs) {
     impl_->names.push_back(spec.name);
     const auto& off = config.disabled;
     if (std::find(off.begin(), off.end(), spec.name) != off.end() ||

@@ -22,6 +22,7 @@ struct ControllersConfig {
   const CertificateAuthority* certificates = nullptr;  // null: nothing is signed; outlives all
   // The client with a controller's own identity, by its name; outlives all. Empty = the shared one.
   std::function<const client::Client&(std::string_view controller)> client_of;
+  std::vector<client::ControllerSpec> more;            // of other folders: the cloud's
 };
 // As kube-controller-manager reads --controllers.
 bool is_controller_selected(std::string_view name, const std::vector<std::string>& selection);

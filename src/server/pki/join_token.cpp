@@ -8,19 +8,36 @@
 
 namespace orch::server {
 
+std::string ca_hash(const std::string& ca_pem) {
+  const auto all = net::pem_certificates(ca_pem);
+  return net::sha256_hex(all.empty() ? ca_pem : all.front());
+}
+
+std::optional<BootstrapToken> parse_bootstrap_token(std::string_view text) {
+  const auto is_word = [](std::string_view part) {
+    return part.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789") == std::string_view::npos;
+  };
+  if (text.size() != 23 || text[6] != '.' || !is_word(text.substr(0, 6)) ||
+      !is_word(text.substr(7))) {
+    return std::nullopt;
+  }
+  return BootstrapToken{std::string(text.substr(0, 6)), std::string(text.substr(7))};
+}
+
 Result<client::JoinToken, std::string> load_or_create_token(const std::string& path,
                                                             const std::string& configured,
                                                             const std::string& ca_pem,
-                                                            Random& random) {
+                                                            Random& random, const std::string& user,
+                                                            const std::string& flag) {
   std::string on_disk;
   if (file_exists(path)) {
     ORCH_TRY(on_disk, read_file(path));
     on_disk = std::string(trim(on_disk));
   }
-  client::JoinToken token{.ca_hash = net::sha256_hex(ca_pem), .user = "server", .secret = ""};
+  client::JoinToken token{.ca_hash = ca_hash(ca_pem), .user = user, .secret = ""};
   if (!configured.empty()) {
     auto given = client::JoinToken::parse(configured);
-    if (!given) return Err("--token: " + given.error());
+    if (!given) return Err(flag + ": " + given.error());
     token.secret = given->secret;
   } else if (!on_disk.empty()) {
     auto kept = client::JoinToken::parse(on_disk);

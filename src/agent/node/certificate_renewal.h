@@ -1,0 +1,41 @@
+// Keeps the agent's certificates good while it runs: at two thirds of their life, or when their
+// files are taken away, it asks the server for new ones and hands them to those who use them.
+// Connections go on. start() and stop() from one thread.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+
+#include "agent/node/identity.h"
+#include "orch/client/events.h"
+
+namespace orch::agent {
+
+class CertificateRenewal : public std::enable_shared_from_this<CertificateRenewal> {
+ public:
+  struct Deps {
+    Identity identity;
+    // New ones, by joining again; renew_identity but in tests. Blocks.
+    std::function<Result<Identity, std::string>(const Identity&)> renew;
+    std::function<bool(const Identity&)> on_disk;
+    std::function<void(const Identity&)> use;
+    client::EventRecorder& events;
+  };
+  static std::shared_ptr<CertificateRenewal> create(Env& env, Deps deps);
+  void start();
+  void stop() { stopped_ = true; }
+
+ private:
+  CertificateRenewal(Env& env, Deps deps);
+  void look();
+  void report(const Identity& identity) const;
+
+  Env& env_;
+  Deps deps_;
+  std::shared_ptr<Strand> strand_;
+  std::atomic<bool> stopped_{false};
+  bool failing_ = false;
+};
+
+}  // namespace orch::agent
