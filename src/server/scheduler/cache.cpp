@@ -12,17 +12,16 @@ std::string zone_of(const NodeInfo& node) {
 }
 
 // One node of each zone in turn.
-std::vector<NodeInfoPtr> zones_in_turn(
-    const std::map<std::string, std::shared_ptr<NodeInfo>>& all) {
+std::vector<NodeInfoPtr> zones_in_turn(const std::vector<std::shared_ptr<NodeInfo>>& sorted) {
   std::map<std::string, std::vector<NodeInfoPtr>> zones;
   size_t longest = 0;
-  for (const auto& [name, info] : all) {
-    if (!info->node) continue;
+  for (const auto& info : sorted) {
     auto& zone = zones[zone_of(*info)];
     zone.push_back(info);
     longest = std::max(longest, zone.size());
   }
   std::vector<NodeInfoPtr> out;
+  out.reserve(sorted.size());
   for (size_t i = 0; i < longest; ++i) {
     for (const auto& [zone, nodes] : zones) {
       if (i < nodes.size()) out.push_back(nodes[i]);
@@ -33,26 +32,45 @@ std::vector<NodeInfoPtr> zones_in_turn(
 
 }  // namespace
 
-// A copy of its own if the snapshot holds the present one.
-NodeInfo& Cache::writable(const std::string& name) {
-  auto& info = nodes_[name];
-  if (!info) {
-    info = std::make_shared<NodeInfo>();
-  } else if (info.use_count() > 1) {
-    info = std::make_shared<NodeInfo>(*info);
+uint32_t Cache::slot_of(const std::string& name) {
+  auto [at, fresh] = numbers_.try_emplace(name, 0);
+  if (!fresh) return at->second;
+  if (free_.empty()) {
+    at->second = static_cast<uint32_t>(slots_.size());
+    slots_.emplace_back();
+    names_.emplace_back();
+  } else {
+    at->second = free_.back();
+    free_.pop_back();
   }
-  changed_.insert(name);
+  slots_[at->second] = std::make_shared<NodeInfo>();
+  slots_[at->second]->slot = at->second;
+  names_[at->second] = name;
+  return at->second;
+}
+
+// A copy of its own if the snapshot holds the present one.
+NodeInfo& Cache::writable(uint32_t slot) {
+  auto& info = slots_[slot];
+  const bool noted = info->generation > shown_;
+  if (info.use_count() > 1) info = std::make_shared<NodeInfo>(*info);
+  info->generation = ++generations_;
+  if (!noted) changed_.push_back(slot);
   return *info;
 }
 
-void Cache::drop_if_empty(const std::string& name) {
-  auto at = nodes_.find(name);
-  if (at != nodes_.end() && !at->second->node && at->second->pods.empty()) nodes_.erase(at);
+void Cache::drop_if_empty(const std::string& name, uint32_t slot) {
+  const auto& info = slots_[slot];
+  if (info->node || !info->pods.empty()) return;
+  changed_.push_back(slot);
+  numbers_.erase(name);  // before what it may refer to
+  slots_[slot] = nullptr;
+  names_[slot].clear();
+  free_.push_back(slot);
 }
 
 void Cache::put_node(std::shared_ptr<const corev1::Node> node) {
-  const std::string name = node->metadata.name;
-  NodeInfo& info = writable(name);
+  NodeInfo& info = writable(slot_of(node->metadata.name));
   const auto images = info.image_bytes;
   const bool fresh = !info.node;
   const std::string zone = fresh ? "" : zone_of(info);
@@ -62,36 +80,48 @@ void Cache::put_node(std::shared_ptr<const corev1::Node> node) {
 }
 
 void Cache::remove_node(const std::string& name) {
-  if (!nodes_.contains(name)) return;
-  writable(name).set_node(nullptr);
+  auto at = numbers_.find(name);
+  if (at == numbers_.end()) return;
+  const uint32_t slot = at->second;
+  writable(slot).set_node(nullptr);
   membership_changed_ = true;
-  drop_if_empty(name);
+  drop_if_empty(name, slot);
 }
 
 std::shared_ptr<const corev1::Node> Cache::node(const std::string& name) const {
-  auto at = nodes_.find(name);
-  return at == nodes_.end() ? nullptr : at->second->node;
+  auto at = numbers_.find(name);
+  return at == numbers_.end() ? nullptr : slots_[at->second]->node;
 }
 
-void Cache::place(const PodInfoPtr& pod, const std::string& node) {
-  remove_pod(pod->uid());
-  writable(node).add_pod(pod);
-  pods_[pod->uid()] = {pod, node};
+void Cache::place(const PodInfoPtr& pod, const std::string& node, bool assumed) {
+  const uint32_t slot = slot_of(node);
+  auto known = pods_.find(pod->uid());
+  if (known != pods_.end() && known->second.slot == slot) {
+    writable(slot).replace_pod(known->second.pod, pod);
+    assumed_ -= known->second.assumed ? 1 : 0;
+    known->second = {pod, slot, assumed};
+  } else {
+    // Added first: the slot is held, should the pod's going leave another one empty.
+    writable(slot).add_pod(pod);
+    if (known != pods_.end()) remove_pod(pod->uid());
+    pods_[pod->uid()] = {pod, slot, assumed};
+  }
+  assumed_ += assumed ? 1 : 0;
 }
 
 void Cache::put_pod(const PodInfoPtr& pod) {
   nominate(pod, "");
-  place(pod, pod->pod->spec.nodeName);
+  place(pod, pod->pod->spec.nodeName, false);
 }
 
 void Cache::remove_pod(const std::string& uid) {
-  assumed_.erase(uid);
   auto at = pods_.find(uid);
   if (at == pods_.end()) return;
-  const std::string node = at->second.node;
-  writable(node).remove_pod(uid);
+  const Placed placed = std::move(at->second);
   pods_.erase(at);
-  drop_if_empty(node);
+  assumed_ -= placed.assumed ? 1 : 0;
+  writable(placed.slot).remove_pod(placed.pod);
+  drop_if_empty(names_[placed.slot], placed.slot);
 }
 
 PodInfoPtr Cache::pod(const std::string& uid) const {
@@ -99,10 +129,14 @@ PodInfoPtr Cache::pod(const std::string& uid) const {
   return at == pods_.end() ? nullptr : at->second.pod;
 }
 
+bool Cache::is_assumed(const std::string& uid) const {
+  auto at = pods_.find(uid);
+  return at != pods_.end() && at->second.assumed;
+}
+
 void Cache::assume(const PodInfoPtr& pod, const std::string& node) {
   nominate(pod, "");
-  place(pod, node);
-  assumed_.insert(pod->uid());
+  place(pod, node, true);
 }
 
 void Cache::forget(const std::string& uid) {
@@ -110,14 +144,16 @@ void Cache::forget(const std::string& uid) {
 }
 
 void Cache::nominate(const PodInfoPtr& pod, const std::string& node) {
-  for (auto at = nominated_.begin(); at != nominated_.end();) {
-    nominated_changed_ |= std::erase_if(at->second, [&](const PodInfoPtr& other) {
-                            return other->uid() == pod->uid();
-                          }) > 0;
-    at = at->second.empty() ? nominated_.erase(at) : std::next(at);
+  if (auto known = nominated_to_.find(pod->uid()); known != nominated_to_.end()) {
+    auto at = nominated_.find(known->second);
+    std::erase_if(at->second, [&](const PodInfoPtr& other) { return other->uid() == pod->uid(); });
+    if (at->second.empty()) nominated_.erase(at);
+    nominated_to_.erase(known);
+    nominated_changed_ = true;
   }
   if (node.empty()) return;
   nominated_[node].push_back(pod);
+  nominated_to_[pod->uid()] = node;
   nominated_changed_ = true;
 }
 
@@ -132,18 +168,29 @@ std::vector<PodInfoPtr> Cache::nominated_below(const std::string& node, int32_t 
 }
 
 void Cache::update(Snapshot& snapshot) {
-  if (membership_changed_) {
-    snapshot.nodes = zones_in_turn(nodes_);
-    snapshot.rebuild_index();
-  } else {
-    for (const auto& name : changed_) {
-      auto at = snapshot.index.find(name);
-      if (at != snapshot.index.end()) snapshot.nodes[at->second] = nodes_.at(name);
+  if (snapshot.slots.size() < slots_.size()) snapshot.slots.resize(slots_.size());
+  for (const uint32_t slot : changed_) {
+    const auto& info = slots_[slot];
+    auto& shown = snapshot.slots[slot];
+    if (info && info->node) {
+      shown = info;
+      if (!membership_changed_) snapshot.nodes[snapshot.index.at(info->name())] = info;
+    } else {
+      shown = nullptr;
     }
-    if (images_changed_) snapshot.rebuild_index();
+    snapshot.note_change(slot);
   }
+  if (membership_changed_) {
+    std::vector<std::shared_ptr<NodeInfo>> sorted;
+    for (const auto& [name, slot] : numbers_) {
+      if (slots_[slot]->node) sorted.push_back(slots_[slot]);
+    }
+    snapshot.nodes = zones_in_turn(sorted);
+  }
+  if (membership_changed_ || images_changed_) snapshot.rebuild_index();
   if (nominated_changed_) snapshot.nominated = nominated_;
   changed_.clear();
+  shown_ = generations_;
   membership_changed_ = images_changed_ = nominated_changed_ = false;
 }
 

@@ -5,9 +5,9 @@
 
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "server/scheduler/snapshot.h"
 
@@ -26,7 +26,7 @@ class Cache {
 
   void assume(const PodInfoPtr& pod, const std::string& node);
   void forget(const std::string& uid);  // undoes assume(); confirmed pods stay
-  bool is_assumed(const std::string& uid) const { return assumed_.contains(uid); }
+  bool is_assumed(const std::string& uid) const;
 
   // A pod that waits for the node that preemption frees; "" takes the nomination back.
   void nominate(const PodInfoPtr& pod, const std::string& node);
@@ -35,22 +35,32 @@ class Cache {
 
   // Brings `snapshot` (always the same one) up to date.
   void update(Snapshot& snapshot);
-  size_t node_count() const { return nodes_.size(); }
+  size_t node_count() const { return numbers_.size(); }
+  size_t pod_count() const { return pods_.size(); }
+  size_t assumed_count() const { return assumed_; }
 
  private:
   struct Placed {
     PodInfoPtr pod;
-    std::string node;
+    uint32_t slot = 0;
+    bool assumed = false;
   };
-  NodeInfo& writable(const std::string& name);
-  void place(const PodInfoPtr& pod, const std::string& node);
-  void drop_if_empty(const std::string& name);
+  uint32_t slot_of(const std::string& name);  // a new one if need be
+  NodeInfo& writable(uint32_t slot);
+  void place(const PodInfoPtr& pod, const std::string& node, bool assumed);
+  void drop_if_empty(const std::string& name, uint32_t slot);
 
-  std::map<std::string, std::shared_ptr<NodeInfo>> nodes_;
-  std::unordered_map<std::string, Placed> pods_;  // by uid, assumed ones included
-  std::set<std::string> assumed_;
-  std::map<std::string, std::vector<PodInfoPtr>> nominated_;
-  std::set<std::string> changed_;  // nodes not yet in the snapshot
+  std::map<std::string, uint32_t> numbers_;  // name -> slot; in the order snapshots begin with
+  std::vector<std::shared_ptr<NodeInfo>> slots_;
+  std::vector<std::string> names_;  // by slot
+  std::vector<uint32_t> free_;
+  uint64_t generations_ = 0, shown_ = 0;  // the last one given, and the last in the snapshot
+
+  std::unordered_map<std::string, Placed> pods_;  // by uid
+  size_t assumed_ = 0;
+  std::map<std::string, std::vector<PodInfoPtr>> nominated_;   // by node
+  std::unordered_map<std::string, std::string> nominated_to_;  // uid -> node
+  std::vector<uint32_t> changed_;                              // not yet in the snapshot
   bool membership_changed_ = false, images_changed_ = false, nominated_changed_ = false;
 };
 

@@ -12,11 +12,9 @@ namespace appsv1 = api::appsv1;
 struct Kind {
   std::string_view group, kind;
 };
-constexpr Kind kKinds[] = {{"", "Namespace"},
-                           {"", "Service"},
-                           {"", "ReplicationController"},
-                           {"apps", "ReplicaSet"},
-                           {"apps", "StatefulSet"}};
+constexpr Kind kKinds[] = {
+    {"", "Namespace"},      {"", "Service"},         {"", "ReplicationController"},
+    {"apps", "ReplicaSet"}, {"apps", "StatefulSet"}, {"policy", "PodDisruptionBudget"}};
 
 const client::InformerBase* informer_of(client::InformerSet& informers, const Kind& kind) {
   const auto* resource = api::find_resource_by_kind(kind.group, "v1", kind.kind);
@@ -108,6 +106,10 @@ ClusterView make_cluster_view(client::InformerSet& informers) {
     return object ? object->metadata.labels : api::Labels{};
   };
   view.spread_selector = [all](const corev1::Pod& pod) { return all.select(pod); };
+  if (const auto* budgets = informer_of(informers, kKinds[5])) {
+    const client::Lister<api::policyv1::PodDisruptionBudget> lister(budgets);
+    view.budgets = [lister] { return lister.list(); };
+  }
   view.volumes = make_volume_view(informers);
   return view;
 }

@@ -4,16 +4,50 @@
 
 #include <algorithm>
 
+#include "orch/base/assert.h"
 #include "orch/base/strings.h"
+#include "server/scheduler/class_cache.h"
+#include "server/scheduler/extenders.h"
 #include "server/scheduler/plugins/plugins.h"
 
 namespace orch::server::scheduler {
+namespace {
+
+constexpr std::string_view kPointNames[kPoints] = {
+    "preEnqueue", "queueSort", "preFilter", "filter",  "postFilter", "preScore",
+    "score",      "reserve",   "permit",    "preBind", "bind",       "postBind"};
+
+template <class T>
+bool is(const Plugin& plugin) {
+  return dynamic_cast<const T*>(&plugin) != nullptr;
+}
+
+}  // namespace
+
+// ---- CycleState ----
+
+void CycleState::put(std::string_view key, std::unique_ptr<Data> data) {
+  for (auto& [at, value] : data_) {
+    if (at != key) continue;
+    value = std::move(data);
+    return;
+  }
+  data_.emplace_back(key, std::move(data));
+}
+
+CycleState::Data* CycleState::find(std::string_view key) const {
+  for (const auto& [at, value] : data_) {
+    if (at == key) return value.get();
+  }
+  return nullptr;
+}
 
 CycleState CycleState::clone() const {
   CycleState out;
   out.skip_filter = skip_filter;
   out.skip_score = skip_score;
-  for (const auto& [key, data] : data_) out.data_[key] = data->clone();
+  out.data_.reserve(data_.size());
+  for (const auto& [key, data] : data_) out.data_.emplace_back(key, data->clone());
   return out;
 }
 
@@ -26,58 +60,139 @@ void normalize_scores(std::vector<NodeScore>& scores, bool reversed) {
   }
 }
 
-std::string Diagnosis::message() const {
-  std::string out = fmt::format("0/{} nodes are available:", all_nodes);
-  if (!pre_filter_message.empty()) {
-    out += " " + pre_filter_message + ".";
-  } else {
-    std::map<std::string, size_t> counts;
-    for (const auto& [node, status] : nodes) {
-      for (const auto& reason : status.reasons) ++counts[reason];
-    }
-    if (absent && nodes.size() < all_nodes) {
-      for (const auto& reason : absent->reasons) counts[reason] += all_nodes - nodes.size();
-    }
-    std::vector<std::string> parts;
-    for (const auto& [reason, count] : counts) parts.push_back(fmt::format("{} {}", count, reason));
-    std::sort(parts.begin(), parts.end());
-    if (!parts.empty()) out += " " + join(parts, ", ") + ".";
+// ---- making one ----
+
+std::string_view name_of(Point point) { return kPointNames[static_cast<size_t>(point)]; }
+
+bool implements(const Plugin& plugin, Point point) {
+  switch (point) {
+    case Point::kPreEnqueue:
+      return is<PreEnqueue>(plugin);
+    case Point::kQueueSort:
+      return is<QueueSort>(plugin);
+    case Point::kPreFilter:
+      return is<PreFilter>(plugin);
+    case Point::kFilter:
+      return is<Filter>(plugin);
+    case Point::kPostFilter:
+      return is<PostFilter>(plugin);
+    case Point::kPreScore:
+      return is<PreScore>(plugin);
+    case Point::kScore:
+      return is<Score>(plugin);
+    case Point::kReserve:
+      return is<Reserve>(plugin);
+    case Point::kPermit:
+      return is<Permit>(plugin);
+    case Point::kPreBind:
+      return is<PreBind>(plugin);
+    case Point::kBind:
+      return is<Bind>(plugin);
+    case Point::kPostBind:
+      return is<PostBind>(plugin);
   }
-  if (!post_filter_message.empty()) out += " " + post_filter_message;
-  return out;
+  return false;
 }
 
 Framework::Framework(std::vector<Entry> plugins) : plugins_(std::move(plugins)) {
-  auto collect = [](Plugin* plugin, auto& list) {
-    using Interface = std::remove_pointer_t<typename std::decay_t<decltype(list)>::value_type>;
-    if (auto* p = dynamic_cast<Interface*>(plugin)) list.push_back(p);
-  };
-  for (auto& [plugin, weight] : plugins_) {
-    collect(plugin.get(), pre_filters_);
-    collect(plugin.get(), filters_);
-    collect(plugin.get(), post_filters_);
-    collect(plugin.get(), pre_scores_);
-    if (auto* p = dynamic_cast<Score*>(plugin.get())) scores_.emplace_back(p, weight);
-    collect(plugin.get(), reserves_);
-    collect(plugin.get(), permits_);
-    collect(plugin.get(), pre_binds_);
-    collect(plugin.get(), binds_);
+  for (size_t point = 0; point < kPoints; ++point) {
+    for (auto& [plugin, weight] : plugins_) {
+      const auto at = static_cast<Point>(point);
+      if (implements(*plugin, at)) place(*plugin, at, weight);
+    }
   }
+  number();
+}
+
+Framework::Framework(std::vector<Entry> plugins, const PointLists& points)
+    : plugins_(std::move(plugins)) {
+  for (size_t point = 0; point < kPoints; ++point) {
+    for (const auto& wanted : points[point]) {
+      auto at = std::find_if(plugins_.begin(), plugins_.end(), [&](const Entry& entry) {
+        return entry.plugin->name() == wanted.name;
+      });
+      ORCH_ASSERT(at != plugins_.end());
+      place(*at->plugin, static_cast<Point>(point), wanted.weight);
+    }
+  }
+  number();
+}
+
+void Framework::place(Plugin& plugin, Point point, int64_t weight) {
+  switch (point) {
+    case Point::kPreEnqueue:
+      return pre_enqueues_.push_back(dynamic_cast<PreEnqueue*>(&plugin));
+    case Point::kQueueSort:
+      return;  // Queue knows the only one
+    case Point::kPreFilter:
+      return pre_filters_.push_back({dynamic_cast<PreFilter*>(&plugin), 0});
+    case Point::kFilter:
+      return filters_.push_back(dynamic_cast<Filter*>(&plugin));
+    case Point::kPostFilter:
+      return post_filters_.push_back(dynamic_cast<PostFilter*>(&plugin));
+    case Point::kPreScore:
+      return pre_scores_.push_back({dynamic_cast<PreScore*>(&plugin), 0});
+    case Point::kScore:
+      return scores_.push_back({dynamic_cast<Score*>(&plugin), weight, -1});
+    case Point::kReserve:
+      return reserves_.push_back(dynamic_cast<Reserve*>(&plugin));
+    case Point::kPermit:
+      return permits_.push_back(dynamic_cast<Permit*>(&plugin));
+    case Point::kPreBind:
+      return pre_binds_.push_back(dynamic_cast<PreBind*>(&plugin));
+    case Point::kBind:
+      return binds_.push_back(dynamic_cast<Bind*>(&plugin));
+    case Point::kPostBind:
+      return post_binds_.push_back(dynamic_cast<PostBind*>(&plugin));
+  }
+}
+
+void Framework::number() {
+  while (local_filters_ < filters_.size() && filters_[local_filters_]->filter_is_local()) {
+    ++local_filters_;
+  }
+  for (auto& at : pre_filters_) {
+    for (size_t i = 0; i < filters_.size(); ++i) {
+      if (filters_[i]->name() == at.plugin->name()) at.skip = uint64_t{1} << i;
+    }
+  }
+  int known = 0;
+  for (auto& at : scores_) {
+    if (at.plugin->score_is_local() && known < PodClass::kScoresMax) at.known_at = known++;
+  }
+  for (auto& at : pre_scores_) {
+    for (size_t i = 0; i < scores_.size(); ++i) {
+      if (scores_[i].plugin->name() == at.plugin->name()) at.skip = uint64_t{1} << i;
+    }
+  }
+}
+
+// ---- PreEnqueue, PreFilter, Filter ----
+
+Status Framework::run_pre_enqueue(const corev1::Pod& pod) const {
+  for (const auto* plugin : pre_enqueues_) {
+    Status status = plugin->pre_enqueue(pod);
+    if (status.ok()) continue;
+    status.plugin = plugin->name();
+    return status;
+  }
+  return Status::success();
 }
 
 Status Framework::run_pre_filter(CycleState& state, const PodInfo& pod, const Snapshot& snapshot,
                                  std::optional<std::set<std::string>>& only,
                                  std::set<std::string>& rejected_by) const {
   std::set<std::string> narrowing;
-  for (const auto* plugin : pre_filters_) {
+  for (const auto& at : pre_filters_) {
+    const auto* plugin = at.plugin;
     std::optional<std::set<std::string>> mine;
     Status status = plugin->pre_filter(state, pod, snapshot, mine);
-    status.plugin = plugin->name();
     if (status.code == Code::kSkip) {
-      state.skip_filter.insert(plugin->name());
+      state.skip_filter |= at.skip;
       continue;
     }
     if (!status.ok()) {
+      status.plugin = plugin->name();
       rejected_by.insert(std::string(plugin->name()));
       return status;
     }
@@ -102,11 +217,29 @@ Status Framework::run_pre_filter(CycleState& state, const PodInfo& pod, const Sn
 
 Status Framework::run_filter(const CycleState& state, const PodInfo& pod,
                              const NodeInfo& node) const {
-  for (const auto* plugin : filters_) {
-    if (state.skip_filter.contains(plugin->name())) continue;
-    Status status = plugin->filter(state, pod, node);
+  Status status = run_local_filters(state, pod, node);
+  return status.ok() ? run_other_filters(state, pod, node) : status;
+}
+
+Status Framework::run_local_filters(const CycleState& state, const PodInfo& pod,
+                                    const NodeInfo& node) const {
+  for (size_t i = 0; i < local_filters_; ++i) {
+    if (state.skip_filter >> i & 1) continue;
+    Status status = filters_[i]->filter(state, pod, node);
     if (status.ok()) continue;
-    status.plugin = plugin->name();
+    status.plugin = filters_[i]->name();
+    return status;
+  }
+  return Status::success();
+}
+
+Status Framework::run_other_filters(const CycleState& state, const PodInfo& pod,
+                                    const NodeInfo& node) const {
+  for (size_t i = local_filters_; i < filters_.size(); ++i) {
+    if (state.skip_filter >> i & 1) continue;
+    Status status = filters_[i]->filter(state, pod, node);
+    if (status.ok()) continue;
+    status.plugin = filters_[i]->name();
     return status;
   }
   return Status::success();
@@ -114,7 +247,8 @@ Status Framework::run_filter(const CycleState& state, const PodInfo& pod,
 
 Status Framework::run_filter_with_nominated(const CycleState& state, const PodInfo& pod,
                                             const NodeInfo& node, const Snapshot& snapshot) const {
-  auto waiting = snapshot.nominated.find(node.name());
+  auto waiting =
+      snapshot.nominated.empty() ? snapshot.nominated.end() : snapshot.nominated.find(node.name());
   if (waiting != snapshot.nominated.end()) {
     // First as if they ran already (they will), then as if not (they may never).
     CycleState with = state.clone();
@@ -146,48 +280,75 @@ PostFilterResult Framework::run_post_filter(const CycleState& state, const PodIn
   return last;
 }
 
-Status Framework::run_score(CycleState& state, const PodInfo& pod, const Snapshot& snapshot,
-                            std::span<const NodeInfoPtr> feasible,
-                            std::vector<NodeScore>& scores) const {
-  for (const auto* plugin : pre_scores_) {
-    Status status = plugin->pre_score(state, pod, snapshot, feasible);
-    status.plugin = plugin->name();
-    if (status.code == Code::kSkip) {
-      state.skip_score.insert(plugin->name());
-    } else if (!status.ok()) {
-      return status;
-    }
-  }
-  scores.clear();
-  for (const auto& node : feasible) scores.push_back({node.get(), 0});
-  std::vector<NodeScore> mine;
-  for (const auto& [plugin, weight] : scores_) {
-    if (state.skip_score.contains(plugin->name())) continue;
-    mine.clear();
-    for (const auto& node : feasible) {
-      mine.push_back({node.get(), plugin->score(state, pod, *node, snapshot)});
-    }
-    plugin->normalize(state, mine);
-    for (size_t i = 0; i < mine.size(); ++i) scores[i].score += weight * mine[i].score;
-  }
-  return Status::success();
-}
-
 void Framework::run_add_pod(CycleState& state, const PodInfo& pod, const PodInfo& other,
                             const NodeInfo& node, const Snapshot& snapshot) const {
-  for (const auto* plugin : pre_filters_) {
-    if (state.skip_filter.contains(plugin->name())) continue;
-    plugin->add_pod(state, pod, other, node, snapshot);
+  for (const auto& at : pre_filters_) {
+    if (!(state.skip_filter & at.skip)) at.plugin->add_pod(state, pod, other, node, snapshot);
   }
 }
 
 void Framework::run_remove_pod(CycleState& state, const PodInfo& pod, const PodInfo& other,
                                const NodeInfo& node, const Snapshot& snapshot) const {
-  for (const auto* plugin : pre_filters_) {
-    if (state.skip_filter.contains(plugin->name())) continue;
-    plugin->remove_pod(state, pod, other, node, snapshot);
+  for (const auto& at : pre_filters_) {
+    if (!(state.skip_filter & at.skip)) at.plugin->remove_pod(state, pod, other, node, snapshot);
   }
 }
+
+// ---- Score ----
+
+Status Framework::run_score(CycleState& state, const PodInfo& pod, const Snapshot& snapshot,
+                            Nodes feasible, std::vector<NodeScore>& scores, PodClass* known) const {
+  for (const auto& at : pre_scores_) {
+    Status status = at.plugin->pre_score(state, pod, snapshot, feasible);
+    if (status.code == Code::kSkip) {
+      state.skip_score |= at.skip;
+    } else if (!status.ok()) {
+      status.plugin = at.plugin->name();
+      return status;
+    }
+  }
+  scores.clear();
+  scores.reserve(feasible.size());
+  for (const auto* node : feasible) scores.push_back({node, 0});
+  std::vector<NodeScore> mine;
+  mine.reserve(feasible.size());
+  for (size_t p = 0; p < scores_.size(); ++p) {
+    const ScoreAt& at = scores_[p];
+    if (state.skip_score >> p & 1) continue;
+    mine.clear();
+    if (known && at.known_at >= 0) {
+      score_local(at, state, pod, snapshot, feasible, *known, mine);
+    } else {
+      for (const auto* node : feasible) {
+        mine.push_back({node, at.plugin->score(state, pod, *node, snapshot)});
+      }
+    }
+    at.plugin->normalize(state, mine);
+    for (size_t i = 0; i < mine.size(); ++i) scores[i].score += at.weight * mine[i].score;
+  }
+  return Status::success();
+}
+
+void Framework::score_local(const ScoreAt& at, const CycleState& state, const PodInfo& pod,
+                            const Snapshot& snapshot, Nodes feasible, PodClass& known,
+                            std::vector<NodeScore>& out) const {
+  const auto place = static_cast<size_t>(at.known_at);
+  const uint32_t bit = uint32_t{1} << place;
+  for (const auto* node : feasible) {
+    auto& row = known.rows[node->slot];
+    if (row.generation == node->generation && (row.scored & bit)) {
+      out.push_back({node, row.scores[place]});
+      continue;
+    }
+    const int64_t score = at.plugin->score(state, pod, *node, snapshot);
+    out.push_back({node, score});
+    if (row.generation != node->generation || score != static_cast<int32_t>(score)) continue;
+    row.scores[place] = static_cast<int32_t>(score);
+    row.scored |= bit;
+  }
+}
+
+// ---- Reserve to PostBind ----
 
 Status Framework::run_reserve(CycleState& state, const PodInfo& pod, const std::string& node) {
   auto guard = [&](Status status, std::string_view plugin) {
@@ -213,12 +374,16 @@ void Framework::run_unreserve(CycleState& state, const PodInfo& pod,
   }
 }
 
-Status Framework::run_bind(CycleState& state, const PodInfo& pod, const std::string& node) {
+Status Framework::run_pre_bind(CycleState& state, const PodInfo& pod, const std::string& node) {
   for (auto* plugin : pre_binds_) {
     Status status = plugin->pre_bind(state, pod, node);
     status.plugin = plugin->name();
     if (!status.ok()) return status;
   }
+  return Status::success();
+}
+
+Status Framework::run_bind(CycleState& state, const PodInfo& pod, const std::string& node) {
   for (auto* plugin : binds_) {
     Status status = plugin->bind(state, pod, node);
     status.plugin = plugin->name();
@@ -227,19 +392,37 @@ Status Framework::run_bind(CycleState& state, const PodInfo& pod, const std::str
   return Status::error("no plugin binds this pod");
 }
 
+void Framework::run_post_bind(CycleState& state, const PodInfo& pod, const std::string& node) {
+  for (auto* plugin : post_binds_) plugin->post_bind(state, pod, node);
+}
+
+// ---- queueing hints ----
+
 bool Framework::may_help(const ClusterEvent& event, const PodInfo& pod,
                          const std::set<std::string>& rejected_by) const {
+  if (rejected_by.contains(std::string(kExtenderName))) return true;
   return std::any_of(plugins_.begin(), plugins_.end(), [&](const Entry& entry) {
-    return rejected_by.contains(std::string(entry.plugin->name())) &&
-           (event.kind == ClusterEvent::Kind::kStorage
-                ? entry.plugin->storage_may_help(event, pod)
-                : entry.plugin->may_help(event, pod));
+    return (entry.plugin->interests() & event.mask()) != 0 &&
+           rejected_by.contains(std::string(entry.plugin->name())) &&
+           (event.kind == ClusterEvent::Kind::kStorage ? entry.plugin->storage_may_help(event, pod)
+                                                       : entry.plugin->may_help(event, pod));
   });
 }
 
-std::vector<Framework::Entry> default_plugins(const client::Client& client) {
+ClusterEvent::Mask Framework::interests(const std::set<std::string>& rejected_by) const {
+  if (rejected_by.contains(std::string(kExtenderName))) return ~ClusterEvent::Mask{0};
+  ClusterEvent::Mask out = 0;
+  for (const auto& entry : plugins_) {
+    if (rejected_by.contains(std::string(entry.plugin->name()))) out |= entry.plugin->interests();
+  }
+  return out;
+}
+
+std::vector<Framework::Entry> default_plugins(const client::Client& client,
+                                              const PluginArgs& args) {
   std::vector<Framework::Entry> out;
-#define ORCH_PLUGIN(name, weight) out.push_back({plugins::make_##name(client), weight});
+#define ORCH_PLUGIN(name, weight) \
+  out.push_back({plugins::make_##name(PluginContext{client, args}), weight});
 #include "server/scheduler/plugins/plugins.def"
 #undef ORCH_PLUGIN
   return out;

@@ -14,6 +14,8 @@ namespace orch::server::scheduler {
 
 struct NodeInfo {
   std::shared_ptr<const corev1::Node> node;  // null: only pods are known so far
+  uint32_t slot = 0;        // its place in Snapshot::slots, for as long as it is known
+  uint64_t generation = 0;  // another one after every change, of all nodes ever; 0 = none
   std::vector<PodInfoPtr> pods;
   size_t pods_with_affinity = 0;  // any kind of pod (anti-)affinity
   size_t pods_with_required_anti_affinity = 0;
@@ -29,7 +31,13 @@ struct NodeInfo {
 
   void set_node(std::shared_ptr<const corev1::Node> now);
   void add_pod(const PodInfoPtr& pod);
-  bool remove_pod(const std::string& uid);  // false = was not here
+  bool remove_pod(const PodInfoPtr& pod);  // false = was not here
+  // `now` is a later version of `old`; the order of pods stays.
+  void replace_pod(const PodInfoPtr& old, const PodInfoPtr& now);
+
+ private:
+  void account(const PodInfo& pod, bool adds);
+  void recount();
 };
 using NodeInfoPtr = std::shared_ptr<const NodeInfo>;
 

@@ -1,6 +1,7 @@
 #include "server/scheduler/pod_info.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "orch/base/strings.h"
 
@@ -9,6 +10,12 @@ namespace {
 
 constexpr int64_t kDefaultMilliCpu = 100;
 constexpr int64_t kDefaultMemoryBytes = 200 * 1024 * 1024;
+
+int64_t capped_sum(int64_t a, int64_t b) {
+  int64_t out = 0;
+  if (!__builtin_add_overflow(a, b, &out)) return out;
+  return a > 0 ? std::numeric_limits<int64_t>::max() : std::numeric_limits<int64_t>::min();
+}
 
 // Folds the requests of all containers as the kubelet runs them (KEP-753): `of` gives one's own.
 template <class T, class Of, class Add, class Raise>
@@ -40,9 +47,16 @@ int64_t nonzero_request(const corev1::PodSpec& spec, const char* resource, bool 
   int64_t total = fold_containers<int64_t>(
       spec,
       [&](const corev1::Container& c) { return amount(c.resources.requests).value_or(fallback); },
-      [](int64_t& to, int64_t by) { to += by; },
+      [](int64_t& to, int64_t by) { to = capped_sum(to, by); },
       [](int64_t& to, int64_t other) { to = std::max(to, other); });
-  return total + amount(spec.overhead).value_or(0);
+  if (spec.resources) total = amount(spec.resources->requests).value_or(total);
+  return capped_sum(total, amount(spec.overhead).value_or(0));
+}
+
+std::string id_of(const AffinityTerm& term) {
+  std::string out = term.topology_key + '|' + std::to_string(term.weight) + '|';
+  for (const auto& ns : term.namespaces) out += ns + ',';
+  return out + '|' + text_of(term.namespace_selector) + '|' + text_of(term.selector);
 }
 
 AffinityTerm make_term(const corev1::PodAffinityTerm& term, const corev1::Pod& pod,
@@ -57,6 +71,7 @@ AffinityTerm make_term(const corev1::PodAffinityTerm& term, const corev1::Pod& p
   }
   if (!term.labelSelector) {
     out.selector = api::LabelSelector::nothing();
+    out.id = id_of(out);
     return out;
   }
   // The API server merges (mis)matchLabelKeys into the selector; done again it changes nothing.
@@ -72,6 +87,7 @@ AffinityTerm make_term(const corev1::PodAffinityTerm& term, const corev1::Pod& p
   for (const auto& key : term.matchLabelKeys) require(key, "In");
   for (const auto& key : term.mismatchLabelKeys) require(key, "NotIn");
   out.selector = selector_of(selector);
+  out.id = id_of(out);
   return out;
 }
 
@@ -105,17 +121,24 @@ bool requirement_matches(const corev1::NodeSelectorRequirement& requirement,
 }  // namespace
 
 void Resources::add(const Resources& other) {
-  milli_cpu += other.milli_cpu;
-  memory_bytes += other.memory_bytes;
-  ephemeral_storage_bytes += other.ephemeral_storage_bytes;
-  for (const auto& [name, amount] : other.scalar) scalar[name] += amount;
+  milli_cpu = capped_sum(milli_cpu, other.milli_cpu);
+  memory_bytes = capped_sum(memory_bytes, other.memory_bytes);
+  ephemeral_storage_bytes = capped_sum(ephemeral_storage_bytes, other.ephemeral_storage_bytes);
+  for (const auto& [name, amount] : other.scalar) scalar[name] = capped_sum(scalar[name], amount);
 }
 
 void Resources::subtract(const Resources& other) {
-  milli_cpu -= other.milli_cpu;
-  memory_bytes -= other.memory_bytes;
-  ephemeral_storage_bytes -= other.ephemeral_storage_bytes;
-  for (const auto& [name, amount] : other.scalar) scalar[name] -= amount;
+  milli_cpu = capped_sum(milli_cpu, -other.milli_cpu);
+  memory_bytes = capped_sum(memory_bytes, -other.memory_bytes);
+  ephemeral_storage_bytes = capped_sum(ephemeral_storage_bytes, -other.ephemeral_storage_bytes);
+  for (const auto& [name, amount] : other.scalar) scalar[name] = capped_sum(scalar[name], -amount);
+}
+
+bool Resources::capped() const {
+  constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
+  return milli_cpu == kMax || memory_bytes == kMax || ephemeral_storage_bytes == kMax ||
+         std::any_of(scalar.begin(), scalar.end(),
+                     [](const auto& entry) { return entry.second == kMax; });
 }
 
 void Resources::raise_to(const Resources& other) {
@@ -153,6 +176,11 @@ Resources pod_requests(const corev1::Pod& pod) {
       pod.spec, [](const corev1::Container& c) { return resources_of(c.resources.requests); },
       [](Resources& to, const Resources& by) { to.add(by); },
       [](Resources& to, const Resources& other) { to.raise_to(other); });
+  if (pod.spec.resources) {
+    const auto& whole = pod.spec.resources->requests;
+    if (auto at = whole.find("cpu"); at != whole.end()) out.milli_cpu = at->second.milli();
+    if (auto at = whole.find("memory"); at != whole.end()) out.memory_bytes = at->second.value();
+  }
   out.add(resources_of(pod.spec.overhead));
   return out;
 }
@@ -161,6 +189,11 @@ api::LabelSelector selector_of(const api::Ptr<api::metav1::LabelSelector>& selec
   if (!selector) return api::LabelSelector::nothing();
   auto parsed = api::LabelSelector::from(*selector);
   return parsed ? std::move(parsed).value() : api::LabelSelector::nothing();
+}
+
+std::string text_of(const api::LabelSelector& selector) {
+  if (selector.empty()) return "*";
+  return selector.requirements().empty() ? "-" : selector.str();
 }
 
 PodInfoPtr make_pod_info(std::shared_ptr<const corev1::Pod> pod) {

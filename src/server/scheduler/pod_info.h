@@ -28,6 +28,7 @@ struct Resources {
   void add(const Resources& other);
   void subtract(const Resources& other);
   void raise_to(const Resources& other);  // the larger of each
+  bool capped() const;                    // a sum met the largest number: it cannot be undone
   bool operator==(const Resources&) const = default;
 };
 Resources resources_of(const std::map<std::string, api::Quantity>& list);
@@ -47,7 +48,12 @@ struct AffinityTerm {
   api::LabelSelector selector;
   std::string topology_key;
   int32_t weight = 0;  // of preferred terms
+  std::string id;      // all of the above as one text: equal ids, equal terms
+  // Whether labels of namespaces decide.
+  bool asks_namespaces() const { return !namespace_selector.requirements().empty(); }
 };
+// A text that is equal for equal selectors only.
+std::string text_of(const api::LabelSelector& selector);
 
 struct PodInfo {
   std::shared_ptr<const corev1::Pod> pod;
@@ -72,7 +78,8 @@ using PodInfoPtr = std::shared_ptr<const PodInfo>;
 PodInfoPtr make_pod_info(std::shared_ptr<const corev1::Pod> pod);
 
 bool is_terminal(const corev1::Pod& pod);  // Succeeded or Failed
-// The pod's effective requests: containers, init containers, sidecars (KEP-753), overhead.
+// The pod's effective requests: containers, init containers, sidecars (KEP-753), what the pod as a
+// whole asks for instead (KEP-2837), overhead. Sums stop at the largest number.
 Resources pod_requests(const corev1::Pod& pod);
 // A nullable selector of the API; null matches nothing, a malformed one too.
 api::LabelSelector selector_of(const api::Ptr<api::metav1::LabelSelector>& selector);

@@ -5,11 +5,23 @@
 namespace orch::server::scheduler {
 namespace {
 
-constexpr Micros kBackoffFirst = Seconds{1};
-constexpr Micros kBackoffMax = Seconds{10};
 constexpr Micros kUnschedulableMax = std::chrono::minutes{5};
 
-bool is_gated(const PodInfo& pod) { return !pod.pod->spec.schedulingGates.empty(); }
+// Causes of moves, as upstream's metrics call them.
+constexpr std::string_view kPodAdd = "PodAdd";
+constexpr std::string_view kPodUpdate = "PodUpdate";
+constexpr std::string_view kAttemptFailure = "ScheduleAttemptFailure";
+constexpr std::string_view kBackoffComplete = "BackoffComplete";
+constexpr std::string_view kTimeout = "UnschedulableTimeout";
+
+std::string_view name_of(const ClusterEvent& event) {
+  using Kind = ClusterEvent::Kind;
+  if (event.kind == Kind::kStorage) return "StorageChange";
+  const bool node = event.kind == Kind::kNode;
+  if (event.has(ClusterEvent::kAdd)) return node ? "NodeAdd" : "AssignedPodAdd";
+  if (event.has(ClusterEvent::kDelete)) return node ? "NodeDelete" : "AssignedPodDelete";
+  return node ? "NodeUpdate" : "AssignedPodUpdate";
+}
 
 // Did anything change that decides where a pod may go?
 bool may_matter(const PodInfo& old, const PodInfo& now) {
@@ -26,13 +38,21 @@ bool Queue::ActiveLess::operator()(const QueuedPod* a, const QueuedPod* b) const
   return a->pod->uid() < b->pod->uid();
 }
 
-Micros Queue::backoff_of(int attempts) {
-  Micros out = kBackoffFirst;
-  for (int i = 1; i < attempts && out < kBackoffMax; ++i) out *= 2;
-  return std::min(out, kBackoffMax);
+bool Queue::held_back(const PodInfo& pod) const {
+  return rules_.held_back ? rules_.held_back(pod) : !pod.pod->spec.schedulingGates.empty();
 }
 
-void Queue::insert(QueuedPod pod, Place place, MonoTime now) {
+Micros Queue::backoff_of(int attempts) const {
+  Micros out = rules_.backoff_first;
+  for (int i = 1; i < attempts && out < rules_.backoff_max; ++i) out *= 2;
+  return std::min(out, rules_.backoff_max);
+}
+
+void Queue::insert(QueuedPod pod, Place place, MonoTime now, std::string_view cause) {
+  if (rules_.incoming) {
+    constexpr std::string_view kNames[] = {"active", "backoff", "unschedulable", "gated"};
+    rules_.incoming(kNames[static_cast<size_t>(place)], cause);
+  }
   const std::string uid = pod.pod->uid();
   auto& slot = slots_[uid];
   slot.pod = std::move(pod);
@@ -48,6 +68,8 @@ void Queue::insert(QueuedPod pod, Place place, MonoTime now) {
     case Place::kUnschedulable:
       slot.due = now + kUnschedulableMax;
       unschedulable_.emplace(slot.due, uid);
+      slot.interests = rules_.interests ? rules_.interests(slot.pod) : ~ClusterEvent::Mask{0};
+      by_interests_[slot.interests].insert(uid);
       break;
     case Place::kGated:
       gated_.insert(uid);
@@ -66,6 +88,10 @@ void Queue::take_out(Slot& slot) {
       break;
     case Place::kUnschedulable:
       unschedulable_.erase({slot.due, uid});
+      if (auto same = by_interests_.find(slot.interests); same != by_interests_.end()) {
+        same->second.erase(uid);
+        if (same->second.empty()) by_interests_.erase(same);
+      }
       break;
     case Place::kGated:
       gated_.erase(uid);
@@ -73,16 +99,16 @@ void Queue::take_out(Slot& slot) {
   }
 }
 
-void Queue::move(Slot& slot, Place place, MonoTime now) {
+void Queue::move(Slot& slot, Place place, MonoTime now, std::string_view cause) {
   take_out(slot);
   QueuedPod pod = std::move(slot.pod);
   slots_.erase(pod.pod->uid());
-  insert(std::move(pod), place, now);
+  insert(std::move(pod), place, now, cause);
 }
 
-void Queue::wake(Slot& slot, MonoTime now) {
+void Queue::wake(Slot& slot, MonoTime now, std::string_view cause) {
   const bool waits = slot.pod.attempts > 0 && slot.pod.added + backoff_of(slot.pod.attempts) > now;
-  move(slot, waits ? Place::kBackoff : Place::kActive, now);
+  move(slot, waits ? Place::kBackoff : Place::kActive, now, cause);
 }
 
 void Queue::put(const PodInfoPtr& pod, MonoTime now) {
@@ -93,7 +119,7 @@ void Queue::put(const PodInfoPtr& pod, MonoTime now) {
   }
   auto at = slots_.find(pod->uid());
   if (at == slots_.end()) {
-    insert({pod, 0, now, now, {}}, is_gated(*pod) ? Place::kGated : Place::kActive, now);
+    insert({pod, 0, now, now, {}}, held_back(*pod) ? Place::kGated : Place::kActive, now, kPodAdd);
     return;
   }
   Slot& slot = at->second;
@@ -103,15 +129,15 @@ void Queue::put(const PodInfoPtr& pod, MonoTime now) {
   QueuedPod queued = std::move(slot.pod);
   slots_.erase(at);
   queued.pod = pod;
-  if (is_gated(*pod)) {
-    insert(std::move(queued), Place::kGated, now);
+  if (held_back(*pod)) {
+    insert(std::move(queued), Place::kGated, now, kPodUpdate);
   } else if (place == Place::kGated) {
     queued.added = now;
-    insert(std::move(queued), Place::kActive, now);
+    insert(std::move(queued), Place::kActive, now, kPodUpdate);
   } else {
     const std::string uid = pod->uid();
-    insert(std::move(queued), place, now);
-    if (place == Place::kUnschedulable && matters) wake(slots_.at(uid), now);
+    insert(std::move(queued), place, now, kPodUpdate);
+    if (place == Place::kUnschedulable && matters) wake(slots_.at(uid), now, kPodUpdate);
   }
 }
 
@@ -133,49 +159,54 @@ std::optional<QueuedPod> Queue::pop() {
   QueuedPod out = std::move(slot.pod);
   slots_.erase(uid);
   ++out.attempts;
-  in_flight_[uid] = {};
+  in_flight_[uid] = {events_.size(), nullptr, false};
   return out;
 }
 
-void Queue::done(const std::string& uid) { in_flight_.erase(uid); }
+void Queue::done(const std::string& uid) {
+  in_flight_.erase(uid);
+  if (in_flight_.empty()) events_.clear();
+}
 
 void Queue::put_back(QueuedPod pod, MonoTime now) {
   const std::string uid = pod.pod->uid();
-  InFlight flying;
-  if (auto at = in_flight_.find(uid); at != in_flight_.end()) {
-    flying = std::move(at->second);
-    in_flight_.erase(at);
-  }
-  if (flying.removed) return;
+  InFlight flying{events_.size(), nullptr, false};
+  if (auto at = in_flight_.find(uid); at != in_flight_.end()) flying = at->second;
+  if (flying.removed) return done(uid);
   bool helped = pod.rejected_by.empty();  // a failure of ours: tried again whatever happens
   if (flying.updated) {
     helped |= may_matter(*pod.pod, *flying.updated);
     pod.pod = flying.updated;
   }
-  helped |= std::any_of(flying.events.begin(), flying.events.end(),
-                        [&](const ClusterEvent& event) { return hint_(event, pod); });
+  helped |=
+      std::any_of(events_.begin() + static_cast<std::ptrdiff_t>(flying.events_from), events_.end(),
+                  [&](const ClusterEvent& event) { return rules_.hint(event, pod); });
+  done(uid);
   pod.added = now;
-  const Place place = is_gated(*pod.pod) ? Place::kGated
-                      : helped           ? Place::kBackoff
-                                         : Place::kUnschedulable;
-  insert(std::move(pod), place, now);
+  const Place place = held_back(*pod.pod) ? Place::kGated
+                      : helped            ? Place::kBackoff
+                                          : Place::kUnschedulable;
+  insert(std::move(pod), place, now, kAttemptFailure);
 }
 
 void Queue::on_event(const ClusterEvent& event, MonoTime now) {
-  for (auto& [uid, flying] : in_flight_) flying.events.push_back(event);
+  if (!in_flight_.empty()) events_.push_back(event);
   std::vector<std::string> helped;
-  for (const auto& [due, uid] : unschedulable_) {
-    if (hint_(event, slots_.at(uid).pod)) helped.push_back(uid);
+  for (const auto& [interests, uids] : by_interests_) {
+    if (interests != ~ClusterEvent::Mask{0} && (interests & event.mask()) == 0) continue;
+    for (const auto& uid : uids) {
+      if (rules_.hint(event, slots_.at(uid).pod)) helped.push_back(uid);
+    }
   }
-  for (const auto& uid : helped) wake(slots_.at(uid), now);
+  for (const auto& uid : helped) wake(slots_.at(uid), now, name_of(event));
 }
 
 void Queue::flush(MonoTime now) {
   while (!backoff_.empty() && backoff_.begin()->first <= now) {
-    move(slots_.at(std::string(backoff_.begin()->second)), Place::kActive, now);
+    move(slots_.at(std::string(backoff_.begin()->second)), Place::kActive, now, kBackoffComplete);
   }
   while (!unschedulable_.empty() && unschedulable_.begin()->first <= now) {
-    wake(slots_.at(std::string(unschedulable_.begin()->second)), now);
+    wake(slots_.at(std::string(unschedulable_.begin()->second)), now, kTimeout);
   }
 }
 

@@ -27,7 +27,17 @@ class Queue {
  public:
   // Could this event help this pod? Asked for unschedulable pods only.
   using Hint = std::function<bool(const ClusterEvent&, const QueuedPod&)>;
-  explicit Queue(Hint hint) : hint_(std::move(hint)) {}
+  struct Rules {
+    Hint hint;
+    // The only events worth asking `hint` about; empty = all.
+    std::function<ClusterEvent::Mask(const QueuedPod&)> interests;
+    // May the pod not even be tried? Empty = only pods with scheduling gates.
+    std::function<bool(const PodInfo&)> held_back;
+    // Told of every entry: the queue's and the cause's names, as upstream's metrics call them.
+    std::function<void(std::string_view queue, std::string_view event)> incoming;
+    Micros backoff_first = Seconds{1}, backoff_max = Seconds{10};
+  };
+  explicit Queue(Rules rules) : rules_(std::move(rules)) {}
 
   // A new pod, or a new version of one that waits. Changes that may help wake it. Pods with
   // scheduling gates are kept apart until these are gone.
@@ -53,7 +63,7 @@ class Queue {
   size_t unschedulable() const { return unschedulable_.size(); }
   size_t gated() const { return gated_.size(); }
 
-  static Micros backoff_of(int attempts);
+  Micros backoff_of(int attempts) const;
 
  private:
   enum class Place { kActive, kBackoff, kUnschedulable, kGated };
@@ -63,24 +73,29 @@ class Queue {
   struct Slot {
     QueuedPod pod;
     Place place;
-    MonoTime due{};  // of back-off and unschedulable
+    MonoTime due{};                    // of back-off and unschedulable
+    ClusterEvent::Mask interests = 0;  // of unschedulable
   };
-  void insert(QueuedPod pod, Place place, MonoTime now);
+  void insert(QueuedPod pod, Place place, MonoTime now, std::string_view cause);
   void take_out(Slot& slot);
-  void move(Slot& slot, Place place, MonoTime now);
-  void wake(Slot& slot, MonoTime now);  // to back-off, or active if that is over
+  void move(Slot& slot, Place place, MonoTime now, std::string_view cause);
+  // To back-off, or active if that is over.
+  void wake(Slot& slot, MonoTime now, std::string_view cause);
+  bool held_back(const PodInfo& pod) const;
 
-  Hint hint_;
+  const Rules rules_;
   std::map<std::string, Slot> slots_;  // by uid; nodes are stable
   std::set<const QueuedPod*, ActiveLess> active_;
   std::set<std::pair<MonoTime, std::string>> backoff_, unschedulable_;
+  std::map<ClusterEvent::Mask, std::set<std::string>> by_interests_;  // of unschedulable
   std::set<std::string> gated_;
   struct InFlight {
-    std::vector<ClusterEvent> events;
-    PodInfoPtr updated;  // a newer version came
+    size_t events_from = 0;  // those of events_ that came meanwhile
+    PodInfoPtr updated;      // a newer version came
     bool removed = false;
   };
   std::map<std::string, InFlight> in_flight_;
+  std::vector<ClusterEvent> events_;  // while something is in flight
 };
 
 }  // namespace orch::server::scheduler

@@ -5,31 +5,77 @@
 #include <algorithm>
 
 #include "orch/base/strings.h"
+#include "server/scheduler/extenders.h"
 
 namespace orch::server::scheduler {
 namespace {
 
 constexpr size_t kFeasibleMin = 100;
-constexpr size_t kPercentMin = 5;
+constexpr int64_t kPercentMin = 5;
+// With fewer nodes to look at, remembering costs more than it saves.
+constexpr size_t kRememberFrom = 32;
 
-// Filters `candidates` from `start` on until enough are found. False = a plugin broke.
-bool find_feasible(const Framework& framework, const Snapshot& snapshot, const PodInfo& pod,
-                   std::span<const NodeInfoPtr> candidates, size_t start, Decision& decision,
-                   std::vector<NodeInfoPtr>& feasible) {
-  const size_t enough = feasible_nodes_to_find(candidates.size());
-  for (size_t i = 0; i < candidates.size() && feasible.size() < enough; ++i) {
-    const NodeInfoPtr& node = candidates[(start + i) % candidates.size()];
-    ++decision.evaluated;
-    Status status = framework.run_filter_with_nominated(decision.state, pod, *node, snapshot);
-    if (status.ok()) {
-      feasible.push_back(node);
-    } else if (status.rejected()) {
-      decision.diagnosis.plugins.insert(std::string(status.plugin));
-      decision.diagnosis.nodes[node->name()] = std::move(status);
-    } else {
-      decision.status = std::move(status);
+struct Cycle {
+  const Framework& framework;
+  const Snapshot& snapshot;
+  const PodInfo& pod;
+  const ScheduleOptions& options;
+  Random& random;
+  PodClass* known = nullptr;
+  Decision out;
+};
+
+// What the local filters say, from memory if the node is as it was. Null = they pass it.
+const Status* local_refusal(Cycle& cycle, const NodeInfo& node) {
+  auto& row = cycle.known->rows[node.slot];
+  if (row.generation == node.generation) return row.refusal;
+  row = {};
+  row.generation = node.generation;
+  Status status = cycle.framework.run_local_filters(cycle.out.state, cycle.pod, node);
+  if (!status.ok()) row.refusal = cycle.known->keep(std::move(status));
+  return row.refusal;
+}
+
+// False = a plugin broke, which `out.status` tells.
+bool judge(Cycle& cycle, const NodeInfo& node, std::vector<const NodeInfo*>& feasible) {
+  Decision& out = cycle.out;
+  const bool crowded =
+      !cycle.snapshot.nominated.empty() && cycle.snapshot.nominated.contains(node.name());
+  Status status;
+  if (crowded || !cycle.known) {
+    status = cycle.framework.run_filter_with_nominated(out.state, cycle.pod, node, cycle.snapshot);
+  } else if (const Status* refusal = local_refusal(cycle, node)) {
+    if (!refusal->rejected()) {
+      out.status = *refusal;
       return false;
     }
+    out.diagnosis.refuse(node, refusal);
+    return true;
+  } else {
+    status = cycle.framework.run_other_filters(out.state, cycle.pod, node);
+  }
+  if (status.ok()) {
+    feasible.push_back(&node);
+  } else if (status.rejected()) {
+    out.diagnosis.refuse(node, std::move(status));
+  } else {
+    out.status = std::move(status);
+    return false;
+  }
+  return true;
+}
+
+// Filters `candidates` until enough are found. False = a plugin broke.
+bool find_feasible(Cycle& cycle, std::span<const NodeInfoPtr> candidates,
+                   std::vector<const NodeInfo*>& feasible) {
+  const size_t enough =
+      feasible_nodes_to_find(candidates.size(), cycle.options.percentage_of_nodes);
+  feasible.reserve(enough);
+  size_t at = candidates.empty() ? 0 : cycle.options.start % candidates.size();
+  for (size_t i = 0; i < candidates.size() && feasible.size() < enough; ++i) {
+    ++cycle.out.evaluated;
+    if (!judge(cycle, *candidates[at], feasible)) return false;
+    if (++at == candidates.size()) at = 0;
   }
   return true;
 }
@@ -40,6 +86,14 @@ std::vector<NodeInfoPtr> narrowed(const Snapshot& snapshot, const std::set<std::
     if (const auto* node = snapshot.find(name)) out.push_back(*node);
   }
   return out;
+}
+
+// False = an extender that may not be ignored failed, which `out.status` tells.
+bool ask_extenders(Cycle& cycle, std::vector<const NodeInfo*>& feasible) {
+  if (!cycle.options.extenders || feasible.empty()) return true;
+  cycle.out.status = cycle.options.extenders->filter(cycle.pod, feasible, cycle.out.diagnosis,
+                                                     cycle.out.rejected_by);
+  return cycle.out.status.ok();
 }
 
 // The highest score; ties are broken by chance (reservoir sampling).
@@ -59,31 +113,107 @@ const NodeInfo* select_host(const std::vector<NodeScore>& scores, Random& random
   return best;
 }
 
-void refuse(const Framework& framework, const Snapshot& snapshot, const PodInfo& pod,
-            Random& random, Decision& decision) {
-  decision.rejected_by = decision.diagnosis.plugins;
-  PostFilterResult other =
-      framework.run_post_filter(decision.state, pod, snapshot, decision.diagnosis, random);
-  decision.diagnosis.post_filter_message = other.status.message();
-  decision.nominated_node = std::move(other.nominated_node);
-  decision.victims = std::move(other.victims);
-  decision.status = Status::unschedulable(decision.diagnosis.message());
+// Without victims of the extenders' taste there is no preemption.
+void let_extenders_choose(Cycle& cycle, PostFilterResult& other) {
+  if (!cycle.options.extenders || other.victims.empty()) return;
+  Extenders::Candidates candidates;
+  auto& chosen = candidates[other.nominated_node];
+  for (const auto& victim : other.victims) chosen.uids.push_back(victim->uid());
+  Status status = cycle.options.extenders->preempt(cycle.pod, candidates);
+  auto at = candidates.find(other.nominated_node);
+  if (status.ok() && at != candidates.end()) {
+    std::erase_if(other.victims, [&](const PodInfoPtr& victim) {
+      const auto& uids = at->second.uids;
+      return std::find(uids.begin(), uids.end(), victim->uid()) == uids.end();
+    });
+    if (!other.victims.empty()) return;
+  }
+  other = {};
+  other.status = Status::unschedulable(
+      status.ok() ? "preemption: no node left after extenders were asked" : status.message());
+}
+
+void refuse(Cycle& cycle) {
+  Decision& out = cycle.out;
+  out.rejected_by.insert(out.diagnosis.plugins.begin(), out.diagnosis.plugins.end());
+  PostFilterResult other;
+  other.nominated_node = cycle.pod.pod->status.nominatedNodeName;
+  if (cycle.framework.has_post_filter()) {
+    other = cycle.framework.run_post_filter(out.state, cycle.pod, cycle.snapshot, out.diagnosis,
+                                            cycle.random);
+    let_extenders_choose(cycle, other);
+  }
+  out.diagnosis.post_filter_message = other.status.message();
+  out.nominated_node = std::move(other.nominated_node);
+  out.victims = std::move(other.victims);
+  out.status = Status::unschedulable(out.diagnosis.message());
+}
+
+// Nodes that pass all filters; false = the decision is made.
+bool filter_nodes(Cycle& cycle, const std::optional<std::set<std::string>>& only,
+                  const std::set<std::string>& narrowing, std::vector<const NodeInfo*>& feasible) {
+  Decision& out = cycle.out;
+  // The node that preemption freed for this pod, if it is good now.
+  if (const auto& nominated = cycle.pod.pod->status.nominatedNodeName; !nominated.empty()) {
+    const auto* node = cycle.snapshot.find(nominated);
+    if (node && (!only || only->contains(nominated)) &&
+        cycle.framework.run_filter_with_nominated(out.state, cycle.pod, **node, cycle.snapshot)
+            .ok()) {
+      feasible.push_back(node->get());
+      if (!ask_extenders(cycle, feasible)) return false;
+      if (!feasible.empty()) {
+        out.evaluated = 1;
+        return true;
+      }
+    }
+  }
+  std::vector<NodeInfoPtr> few;
+  std::span<const NodeInfoPtr> candidates = cycle.snapshot.nodes;
+  if (only) {
+    few = narrowed(cycle.snapshot, *only);
+    candidates = few;
+    out.diagnosis.absent = Status::unresolvable(
+        fmt::format("node(s) didn't satisfy plugin(s) [{}]",
+                    join(std::vector<std::string>(narrowing.begin(), narrowing.end()), " ")));
+    out.diagnosis.plugins = narrowing;
+  }
+  if (cycle.options.classes && candidates.size() >= kRememberFrom) {
+    cycle.known = cycle.options.classes->find(cycle.pod, cycle.snapshot.slots.size());
+  }
+  return find_feasible(cycle, candidates, feasible) && ask_extenders(cycle, feasible);
+}
+
+void choose(Cycle& cycle, const std::vector<const NodeInfo*>& feasible) {
+  Decision& out = cycle.out;
+  if (feasible.size() == 1) {
+    out.node = feasible.front()->name();
+    return;
+  }
+  std::vector<NodeScore> scores;
+  out.status = cycle.framework.run_score(out.state, cycle.pod, cycle.snapshot, feasible, scores,
+                                         cycle.known);
+  if (!out.status.ok()) return;
+  if (cycle.options.extenders) cycle.options.extenders->prioritize(cycle.pod, feasible, scores);
+  out.node = select_host(scores, cycle.random)->name();
 }
 
 }  // namespace
 
-size_t feasible_nodes_to_find(size_t nodes) {
-  if (nodes < kFeasibleMin) return nodes;
-  const size_t percent = nodes / 125 >= 50 - kPercentMin ? kPercentMin : 50 - nodes / 125;
-  return std::max(kFeasibleMin, nodes * percent / 100);
+size_t feasible_nodes_to_find(size_t nodes, int64_t percentage) {
+  if (nodes < kFeasibleMin || percentage >= 100) return nodes;
+  if (percentage <= 0) {
+    percentage = std::max(kPercentMin, 50 - static_cast<int64_t>(nodes / 125));
+  }
+  return std::max(kFeasibleMin, nodes * static_cast<size_t>(percentage) / 100);
 }
 
 Decision schedule(const Framework& framework, const Snapshot& snapshot, const PodInfo& pod,
-                  Random& random, size_t start) {
-  Decision out;
+                  Random& random, const ScheduleOptions& options) {
+  Cycle cycle{framework, snapshot, pod, options, random, nullptr, {}};
+  Decision& out = cycle.out;
   if (snapshot.nodes.empty()) {
     out.status = Status::unresolvable("no nodes available to schedule pods");
-    return out;
+    return std::move(cycle.out);
   }
   out.diagnosis.all_nodes = snapshot.nodes.size();
 
@@ -93,51 +223,24 @@ Decision schedule(const Framework& framework, const Snapshot& snapshot, const Po
   if (!status.ok()) {
     if (!status.rejected()) {
       out.status = std::move(status);
-      return out;
+      return std::move(cycle.out);
     }
     out.diagnosis.pre_filter_message = status.message();
     out.diagnosis.plugins = std::move(narrowing);
     out.diagnosis.absent = std::move(status);
-    refuse(framework, snapshot, pod, random, out);
-    return out;
+    refuse(cycle);
+    return std::move(cycle.out);
   }
 
-  std::vector<NodeInfoPtr> feasible;
-  // The node that preemption freed for this pod, if it is good now.
-  if (const auto& nominated = pod.pod->status.nominatedNodeName; !nominated.empty()) {
-    const auto* node = snapshot.find(nominated);
-    if (node && (!only || only->contains(nominated)) &&
-        framework.run_filter_with_nominated(out.state, pod, **node, snapshot).ok()) {
-      feasible.push_back(*node);
-      out.evaluated = 1;
-    }
-  }
-  if (feasible.empty()) {
-    std::vector<NodeInfoPtr> few;
-    std::span<const NodeInfoPtr> candidates = snapshot.nodes;
-    if (only) {
-      few = narrowed(snapshot, *only);
-      candidates = few;
-      out.diagnosis.absent = Status::unresolvable(
-          fmt::format("node(s) didn't satisfy plugin(s) [{}]",
-                      join(std::vector<std::string>(narrowing.begin(), narrowing.end()), " ")));
-      out.diagnosis.plugins = narrowing;
-    }
-    if (!find_feasible(framework, snapshot, pod, candidates, start, out, feasible)) return out;
-  }
+  std::vector<const NodeInfo*> feasible;
+  if (!filter_nodes(cycle, only, narrowing, feasible)) return std::move(cycle.out);
   out.feasible = feasible.size();
   if (feasible.empty()) {
-    refuse(framework, snapshot, pod, random, out);
-    return out;
+    refuse(cycle);
+  } else {
+    choose(cycle, feasible);
   }
-  if (feasible.size() == 1) {
-    out.node = feasible.front()->name();
-    return out;
-  }
-  std::vector<NodeScore> scores;
-  out.status = framework.run_score(out.state, pod, snapshot, feasible, scores);
-  if (out.status.ok()) out.node = select_host(scores, random)->name();
-  return out;
+  return std::move(cycle.out);
 }
 
 }  // namespace orch::server::scheduler

@@ -5,9 +5,12 @@
 #include <string>
 #include <vector>
 
+#include "server/scheduler/class_cache.h"
 #include "server/scheduler/framework.h"
 
 namespace orch::server::scheduler {
+
+class Extenders;
 
 struct Decision {
   Status status;
@@ -23,12 +26,20 @@ struct Decision {
   std::set<std::string> rejected_by;
 };
 
-// How many feasible nodes are enough: all below 100 nodes, else 50 % down to 5 % of big clusters.
-size_t feasible_nodes_to_find(size_t nodes);
+struct ScheduleOptions {
+  // Where among the nodes the search begins (moved on by `evaluated` each time, so that sampling
+  // sees every node).
+  size_t start = 0;
+  int64_t percentage_of_nodes = 0;  // feasible nodes that are enough; 0 = by the cluster's size
+  ClassCache* classes = nullptr;    // of this framework; makes it faster, never different
+  Extenders* extenders = nullptr;   // asked after the plugins; their calls block
+};
 
-// `start`: where among the nodes the search begins (moved on by `evaluated` each time, so that
-// sampling sees every node).
+// How many feasible nodes are enough: all below 100 nodes; else `percentage` of them, or if that
+// is 0 50 % down to 5 % of big clusters; never less than 100.
+size_t feasible_nodes_to_find(size_t nodes, int64_t percentage = 0);
+
 Decision schedule(const Framework& framework, const Snapshot& snapshot, const PodInfo& pod,
-                  Random& random, size_t start = 0);
+                  Random& random, const ScheduleOptions& options = {});
 
 }  // namespace orch::server::scheduler

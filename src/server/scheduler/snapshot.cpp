@@ -1,6 +1,26 @@
 #include "server/scheduler/snapshot.h"
 
+#include <algorithm>
+
+#include "server/scheduler/indexes.h"
+
 namespace orch::server::scheduler {
+namespace {
+
+constexpr size_t kLogMin = 1024;
+
+}  // namespace
+
+Snapshot::Snapshot() : indexes_(std::make_shared<Indexes>()) {}
+
+void Snapshot::note_change(uint32_t slot) {
+  // Who is that far behind looks at every node instead.
+  if (log.size() >= std::max(kLogMin, 4 * slots.size())) {
+    log_begin = log_end();
+    log.clear();
+  }
+  log.push_back(slot);
+}
 
 const NodeInfoPtr* Snapshot::find(const std::string& name) const {
   auto at = index.find(name);
@@ -22,7 +42,12 @@ void Snapshot::rebuild_index() {
 
 Snapshot Snapshot::of(std::vector<NodeInfo> nodes) {
   Snapshot out;
-  for (auto& node : nodes) out.nodes.push_back(std::make_shared<NodeInfo>(std::move(node)));
+  for (auto& node : nodes) {
+    node.slot = static_cast<uint32_t>(out.nodes.size());
+    node.generation = out.nodes.size() + 1;
+    out.nodes.push_back(std::make_shared<NodeInfo>(std::move(node)));
+  }
+  out.slots = out.nodes;
   out.rebuild_index();
   return out;
 }
@@ -32,6 +57,7 @@ bool term_matches(const AffinityTerm& term, const PodInfo& pod, const Snapshot& 
   if (term.namespaces.contains(pod.namespace_())) return true;
   // An empty selector means every namespace; only a selective one needs the labels.
   if (term.namespace_selector.empty()) return true;
+  if (!term.asks_namespaces()) return false;
   return term.namespace_selector.matches(snapshot.namespace_labels(pod.namespace_()));
 }
 

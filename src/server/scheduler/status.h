@@ -15,7 +15,7 @@ enum class Code : uint8_t {
   kSkip,                          // this plugin has nothing to do for this pod
   kUnschedulable,                 // not now; preemption may help
   kUnschedulableAndUnresolvable,  // not now, and removing pods would not help
-  kWait,   // of PreBind: not ready yet, asked again in a moment
+  kWait,                          // of PreBind: not ready yet, asked again in a moment
   kError,                         // the scheduler is at fault: retried with back-off
 };
 

@@ -10,7 +10,7 @@ using namespace testing;
 
 struct Fixture {
   bool helps = false;
-  Queue queue{[this](const ClusterEvent&, const QueuedPod&) { return helps; }};
+  Queue queue{{.hint = [this](const ClusterEvent&, const QueuedPod&) { return helps; }}};
   MonoTime now{Seconds{1000}};
 
   std::string pop() {
@@ -72,11 +72,11 @@ TEST_CASE("events during the cycle are not lost") {
 }
 
 TEST_CASE("back-off doubles from one second to ten; five minutes are the most") {
-  CHECK(Queue::backoff_of(1) == Seconds{1});
-  CHECK(Queue::backoff_of(2) == Seconds{2});
-  CHECK(Queue::backoff_of(4) == Seconds{8});
-  CHECK(Queue::backoff_of(5) == Seconds{10});
   Fixture f;
+  CHECK(f.queue.backoff_of(1) == Seconds{1});
+  CHECK(f.queue.backoff_of(2) == Seconds{2});
+  CHECK(f.queue.backoff_of(4) == Seconds{8});
+  CHECK(f.queue.backoff_of(5) == Seconds{10});
   f.queue.put(PodBuilder("p").info(), f.now);
   f.fail(*f.queue.pop());
   f.queue.flush(f.now + std::chrono::minutes{5} - Seconds{1});

@@ -47,7 +47,7 @@ TEST_CASE("big clusters are sampled, starting further on each time") {
   const Snapshot snapshot = snapshot_of(nodes);
   auto random = seeded_random(1);
   const Decision decision =
-      schedule(default_framework(), snapshot, *PodBuilder("p").info(), *random, 250);
+      schedule(default_framework(), snapshot, *PodBuilder("p").info(), *random, {.start = 250});
   CHECK(decision.evaluated == feasible_nodes_to_find(300));
   CHECK(decision.node >= "n1000");
 }

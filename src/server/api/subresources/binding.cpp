@@ -69,6 +69,7 @@ Answer bind_pod(ApiServer& server, Call& call, const std::string& pod_name, cons
   update.name = pod_name;
   update.subresource = "binding";
   update.internal = true;
+  update.ownership_done = true;  // a binding owns no fields, as upstream's
   update.change = [&](const api::Object& old,
                       const Stored&) -> api::ApiResult<std::unique_ptr<api::Object>> {
     auto now = old.clone();

@@ -1,5 +1,4 @@
 // DefaultBinder: POST pods/<name>/binding.
-#include "orch/api/codec.h"
 #include "server/scheduler/plugins/plugins.h"
 
 namespace orch::server::scheduler::plugins {
@@ -10,14 +9,21 @@ class DefaultBinder final : public Bind {
   explicit DefaultBinder(const client::Client& client) : client_(client) {}
   std::string_view name() const override { return "DefaultBinder"; }
   Status bind(CycleState&, const PodInfo& pod, const std::string& node) override {
-    corev1::Binding binding;
-    binding.metadata.name = pod.name();
-    binding.metadata.namespace_ = pod.namespace_();
-    binding.metadata.uid = pod.uid();
-    binding.target.kind = "Node";
-    binding.target.name = node;
-    auto answer = client_.raw().post_subresource(api::resource_of<corev1::Pod>(), pod.namespace_(),
-                                                 pod.name(), "binding", api::to_json(binding));
+    auto binding = std::make_shared<corev1::Binding>();
+    binding->metadata.name = pod.name();
+    binding->metadata.namespace_ = pod.namespace_();
+    binding->metadata.uid = pod.uid();
+    binding->target.kind = "Node";
+    binding->target.name = node;
+    client::Request request;
+    request.verb = "create";
+    request.version = "v1";
+    request.resource = "pods";
+    request.subresource = "binding";
+    request.namespace_ = pod.namespace_();
+    request.name = pod.name();
+    request.object = std::move(binding);
+    auto answer = client_.raw().transport().call(request);
     if (!answer) return Status::error(answer.error().message);
     return Status::success();
   }
@@ -28,8 +34,8 @@ class DefaultBinder final : public Bind {
 
 }  // namespace
 
-std::unique_ptr<Plugin> make_default_binder(const client::Client& client) {
-  return std::make_unique<DefaultBinder>(client);
+std::unique_ptr<Plugin> make_default_binder(const PluginContext& context) {
+  return std::make_unique<DefaultBinder>(context.client);
 }
 
 }  // namespace orch::server::scheduler::plugins

@@ -1,19 +1,18 @@
 // DefaultPreemption: when no node fits, finds the node where deleting the fewest and least
-// important pods of lower priority makes room.
+// important pods of lower priority makes room, and breaks no PodDisruptionBudget if it can.
 #include <algorithm>
 #include <limits>
 
+#include "orch/api/policyv1.h"
 #include "server/scheduler/plugins/plugins.h"
 
 namespace orch::server::scheduler::plugins {
 namespace {
 
-constexpr size_t kCandidatesMin = 100;
-constexpr size_t kCandidatesPercent = 10;
-
 struct Candidate {
   std::string node;
   std::vector<PodInfoPtr> victims;  // the most important first
+  int64_t violations = 0;           // of budgets
 };
 
 int64_t start_seconds(const PodInfo& pod) {
@@ -27,10 +26,9 @@ bool more_important(const PodInfoPtr& a, const PodInfoPtr& b) {
   return start_seconds(*a) < start_seconds(*b);
 }
 
-Code refusal_of(const Diagnosis& diagnosis, const std::string& node) {
-  auto at = diagnosis.nodes.find(node);
-  if (at != diagnosis.nodes.end()) return at->second.code;
-  return diagnosis.absent ? diagnosis.absent->code : Code::kUnschedulableAndUnresolvable;
+Code refusal_of(const Diagnosis& diagnosis, const NodeInfo& node) {
+  const Status* status = diagnosis.of(node);
+  return status ? status->code : Code::kUnschedulableAndUnresolvable;
 }
 
 // "" = eligible.
@@ -41,7 +39,7 @@ std::string why_not_eligible(const PodInfo& pod, const Snapshot& snapshot,
   }
   const std::string& nominated = pod.pod->status.nominatedNodeName;
   const auto* node = nominated.empty() ? nullptr : snapshot.find(nominated);
-  if (!node || refusal_of(diagnosis, nominated) == Code::kUnschedulableAndUnresolvable) return "";
+  if (!node || refusal_of(diagnosis, **node) == Code::kUnschedulableAndUnresolvable) return "";
   const bool under_way =
       std::any_of((*node)->pods.begin(), (*node)->pods.end(), [&](const PodInfoPtr& other) {
         return other->pod->metadata.deletionTimestamp && other->priority < pod.priority;
@@ -49,11 +47,54 @@ std::string why_not_eligible(const PodInfo& pod, const Snapshot& snapshot,
   return under_way ? "not eligible due to a terminating pod on the nominated node." : "";
 }
 
+// A budget as the trial counts it.
+struct Budget {
+  std::string ns;
+  api::LabelSelector selector;
+  const std::map<std::string, api::Time>* disrupted = nullptr;
+  int64_t allowed = 0;
+};
+
+struct Budgets {
+  std::vector<ClusterView::Budget> held;
+  std::vector<Budget> all;
+
+  explicit Budgets(const Snapshot& snapshot) {
+    if (!snapshot.view.budgets) return;
+    held = snapshot.view.budgets();
+    for (const auto& budget : held) {
+      api::LabelSelector selector = selector_of(budget->spec.selector);
+      // One that selects everything by saying nothing covers no pod, as upstream has it here.
+      if (selector.empty()) continue;
+      all.push_back({budget->metadata.namespace_, std::move(selector),
+                     &budget->status.disruptedPods, budget->status.disruptionsAllowed});
+    }
+  }
+
+  // Which of `pods` (in order) cannot go without breaking a budget.
+  std::vector<bool> violating(const std::vector<PodInfoPtr>& pods) const {
+    std::vector<bool> out(pods.size());
+    if (all.empty()) return out;
+    std::vector<int64_t> left;
+    for (const auto& budget : all) left.push_back(budget.allowed);
+    for (size_t i = 0; i < pods.size(); ++i) {
+      const PodInfo& pod = *pods[i];
+      if (pod.labels().empty()) continue;
+      for (size_t b = 0; b < all.size(); ++b) {
+        if (all[b].ns != pod.namespace_() || !all[b].selector.matches(pod.labels())) continue;
+        // Its going is counted already.
+        if (all[b].disrupted->contains(pod.name())) continue;
+        if (--left[b] < 0) out[i] = true;
+      }
+    }
+    return out;
+  }
+};
+
 // The victims needed on `original`; a refusal if even all lower-priority pods are not enough.
-Status select_victims(const Framework& framework, CycleState state, const PodInfo& pod,
-                      const NodeInfo& original, const Snapshot& snapshot,
-                      std::vector<PodInfoPtr>& victims) {
-  NodeInfo node = original;
+Status select_victims(const Framework& framework, const CycleState& before, const PodInfo& pod,
+                      const NodeInfo& original, const Snapshot& snapshot, const Budgets& budgets,
+                      Candidate& out) {
   std::vector<PodInfoPtr> lower;
   for (const auto& other : original.pods) {
     if (other->priority < pod.priority) lower.push_back(other);
@@ -61,28 +102,36 @@ Status select_victims(const Framework& framework, CycleState state, const PodInf
   if (lower.empty()) {
     return Status::unresolvable("No preemption victims found for incoming pod");
   }
+  CycleState state = before.clone();
+  NodeInfo node = original;
   auto remove = [&](const PodInfoPtr& other) {
-    node.remove_pod(other->uid());
+    node.remove_pod(other);
     framework.run_remove_pod(state, pod, *other, node, snapshot);
   };
   for (const auto& other : lower) remove(other);
   Status fits = framework.run_filter_with_nominated(state, pod, node, snapshot);
   if (!fits.ok()) return fits;
 
-  // Spare as many as possible, the most important first.
+  // Spare as many as possible: those whose going breaks a budget first, then the most important.
   std::stable_sort(lower.begin(), lower.end(), more_important);
-  for (const auto& other : lower) {
-    node.add_pod(other);
-    framework.run_add_pod(state, pod, *other, node, snapshot);
-    if (framework.run_filter_with_nominated(state, pod, node, snapshot).ok()) continue;
-    remove(other);
-    victims.push_back(other);
+  const std::vector<bool> violating = budgets.violating(lower);
+  for (const bool breaks : {true, false}) {
+    for (size_t i = 0; i < lower.size(); ++i) {
+      if (violating[i] != breaks) continue;
+      node.add_pod(lower[i]);
+      framework.run_add_pod(state, pod, *lower[i], node, snapshot);
+      if (framework.run_filter_with_nominated(state, pod, node, snapshot).ok()) continue;
+      remove(lower[i]);
+      out.victims.push_back(lower[i]);
+      out.violations += breaks ? 1 : 0;
+    }
   }
+  std::stable_sort(out.victims.begin(), out.victims.end(), more_important);
   return Status::success();
 }
 
-// True if `a` is the better choice: its most important victim matters less, then the sum of
-// priorities, then fewer victims, then victims that started later.
+// True if `a` is the better choice: it breaks fewer budgets, its most important victim matters
+// less, then the sum of priorities, then fewer victims, then victims that started later.
 bool better(const Candidate& a, const Candidate& b) {
   auto rank = [](const Candidate& c) {
     int64_t sum = 0;
@@ -93,13 +142,17 @@ bool better(const Candidate& a, const Candidate& b) {
         earliest = std::min(earliest, start_seconds(*victim));
       }
     }
-    return std::make_tuple(c.victims.front()->priority, sum, c.victims.size(), -earliest);
+    return std::make_tuple(c.violations, c.victims.front()->priority, sum, c.victims.size(),
+                           -earliest);
   };
   return rank(a) < rank(b);
 }
 
 class DefaultPreemption final : public PostFilter {
  public:
+  explicit DefaultPreemption(const PluginArgs& args)
+      : candidates_percent_(static_cast<size_t>(args.min_candidate_nodes_percentage)),
+        candidates_min_(static_cast<size_t>(args.min_candidate_nodes_absolute)) {}
   std::string_view name() const override { return "DefaultPreemption"; }
 
   PostFilterResult post_filter(const Framework& framework, const CycleState& state,
@@ -114,56 +167,60 @@ class DefaultPreemption final : public PostFilter {
     Diagnosis trial;
     trial.all_nodes = snapshot.nodes.size();
     trial.absent = Status::unresolvable("Preemption is not helpful for scheduling");
-    const auto candidates =
-        find_candidates(framework, state, pod, snapshot, diagnosis, random, trial);
+    auto candidates = find_candidates(framework, state, pod, snapshot, diagnosis, random, trial);
     if (candidates.empty()) {
       out.status = Status::unschedulable("preemption: " + trial.message());
       return out;
     }
-    const Candidate& best = *std::min_element(candidates.begin(), candidates.end(), better);
-    out.nominated_node = best.node;
-    out.victims = best.victims;
+    Candidate& best = *std::min_element(candidates.begin(), candidates.end(), better);
+    out.nominated_node = std::move(best.node);
+    out.victims = std::move(best.victims);
     return out;
   }
 
   // Asked only about pods that others refused; victims leaving is their matter.
-  bool may_help(const ClusterEvent&, const PodInfo&) const override { return false; }
+  ClusterEvent::Mask interests() const override { return 0; }
 
  private:
-  static std::vector<Candidate> find_candidates(const Framework& framework, const CycleState& state,
-                                                const PodInfo& pod, const Snapshot& snapshot,
-                                                const Diagnosis& diagnosis, Random& random,
-                                                Diagnosis& trial) {
+  std::vector<Candidate> find_candidates(const Framework& framework, const CycleState& state,
+                                         const PodInfo& pod, const Snapshot& snapshot,
+                                         const Diagnosis& diagnosis, Random& random,
+                                         Diagnosis& trial) const {
     std::vector<const NodeInfo*> potential;
     for (const auto& node : snapshot.nodes) {
-      if (refusal_of(diagnosis, node->name()) == Code::kUnschedulable) {
-        potential.push_back(node.get());
-      }
+      if (refusal_of(diagnosis, *node) == Code::kUnschedulable) potential.push_back(node.get());
     }
     std::vector<Candidate> out;
     if (potential.empty()) return out;
-    const size_t enough =
-        std::max(kCandidatesMin, snapshot.nodes.size() * kCandidatesPercent / 100);
+    const Budgets budgets(snapshot);
+    // Some that break no budget, besides those that do.
+    const size_t enough = std::max<size_t>(
+        1, std::min(potential.size(),
+                    std::max(candidates_min_, snapshot.nodes.size() * candidates_percent_ / 100)));
+    size_t harmless = 0;
     const size_t offset = random_below(random, potential.size());
-    for (size_t i = 0; i < potential.size() && out.size() < enough; ++i) {
+    for (size_t i = 0; i < potential.size(); ++i) {
+      if (out.size() >= enough && harmless > 0) break;
       const NodeInfo& node = *potential[(offset + i) % potential.size()];
-      Candidate candidate{node.name(), {}};
-      Status status =
-          select_victims(framework, state.clone(), pod, node, snapshot, candidate.victims);
+      Candidate candidate{node.name(), {}, 0};
+      Status status = select_victims(framework, state, pod, node, snapshot, budgets, candidate);
       if (!status.ok()) {
-        trial.nodes[node.name()] = std::move(status);
+        trial.refuse(node, std::move(status));
       } else if (!candidate.victims.empty()) {
+        harmless += candidate.violations == 0 ? 1 : 0;
         out.push_back(std::move(candidate));
       }
     }
     return out;
   }
+
+  const size_t candidates_percent_, candidates_min_;
 };
 
 }  // namespace
 
-std::unique_ptr<Plugin> make_default_preemption(const client::Client&) {
-  return std::make_unique<DefaultPreemption>();
+std::unique_ptr<Plugin> make_default_preemption(const PluginContext& context) {
+  return std::make_unique<DefaultPreemption>(context.args);
 }
 
 }  // namespace orch::server::scheduler::plugins

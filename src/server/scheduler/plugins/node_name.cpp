@@ -7,10 +7,14 @@ namespace {
 class NodeName final : public Filter {
  public:
   std::string_view name() const override { return "NodeName"; }
+  bool filter_is_local() const override { return true; }
   Status filter(const CycleState&, const PodInfo& pod, const NodeInfo& node) const override {
     const auto& wanted = pod.pod->spec.nodeName;
     if (wanted.empty() || wanted == node.name()) return Status::success();
     return Status::unresolvable("node(s) didn't match the requested node name");
+  }
+  ClusterEvent::Mask interests() const override {
+    return ClusterEvent::mask(ClusterEvent::Kind::kNode, ClusterEvent::kAdd);
   }
   bool may_help(const ClusterEvent& event, const PodInfo& pod) const override {
     return event.kind == ClusterEvent::Kind::kNode && event.has(ClusterEvent::kAdd) &&
@@ -20,7 +24,7 @@ class NodeName final : public Filter {
 
 }  // namespace
 
-std::unique_ptr<Plugin> make_node_name(const client::Client&) {
+std::unique_ptr<Plugin> make_node_name(const PluginContext&) {
   return std::make_unique<NodeName>();
 }
 

@@ -17,6 +17,7 @@ bool conflict(const std::vector<HostPort>& wanted, const Used& used) {
 class NodePorts final : public PreFilter, public Filter {
  public:
   std::string_view name() const override { return "NodePorts"; }
+  bool filter_is_local() const override { return true; }
 
   Status pre_filter(CycleState&, const PodInfo& pod, const Snapshot&,
                     std::optional<std::set<std::string>>&) const override {
@@ -26,6 +27,10 @@ class NodePorts final : public PreFilter, public Filter {
     if (!conflict(pod.host_ports, node.used_ports)) return Status::success();
     return Status::unschedulable("node(s) didn't have free ports for the requested pod ports");
   }
+  ClusterEvent::Mask interests() const override {
+    return ClusterEvent::mask(ClusterEvent::Kind::kNode, ClusterEvent::kAdd) |
+           ClusterEvent::mask(ClusterEvent::Kind::kAssignedPod, ClusterEvent::kDelete);
+  }
   bool may_help(const ClusterEvent& event, const PodInfo& pod) const override {
     if (event.kind == ClusterEvent::Kind::kNode) return event.has(ClusterEvent::kAdd);
     return event.has(ClusterEvent::kDelete) && conflict(pod.host_ports, event.pod->host_ports);
@@ -34,7 +39,7 @@ class NodePorts final : public PreFilter, public Filter {
 
 }  // namespace
 
-std::unique_ptr<Plugin> make_node_ports(const client::Client&) {
+std::unique_ptr<Plugin> make_node_ports(const PluginContext&) {
   return std::make_unique<NodePorts>();
 }
 

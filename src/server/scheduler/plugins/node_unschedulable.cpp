@@ -15,9 +15,13 @@ bool accepts(const PodInfo& pod, const corev1::Node& node) {
 class NodeUnschedulable final : public Filter {
  public:
   std::string_view name() const override { return "NodeUnschedulable"; }
+  bool filter_is_local() const override { return true; }
   Status filter(const CycleState&, const PodInfo& pod, const NodeInfo& node) const override {
     if (accepts(pod, *node.node)) return Status::success();
     return Status::unresolvable("node(s) were unschedulable");
+  }
+  ClusterEvent::Mask interests() const override {
+    return ClusterEvent::mask(ClusterEvent::Kind::kNode, ClusterEvent::kAdd | ClusterEvent::kTaint);
   }
   bool may_help(const ClusterEvent& event, const PodInfo& pod) const override {
     return event.kind == ClusterEvent::Kind::kNode && !event.has(ClusterEvent::kDelete) &&
@@ -27,7 +31,7 @@ class NodeUnschedulable final : public Filter {
 
 }  // namespace
 
-std::unique_ptr<Plugin> make_node_unschedulable(const client::Client&) {
+std::unique_ptr<Plugin> make_node_unschedulable(const PluginContext&) {
   return std::make_unique<NodeUnschedulable>();
 }
 

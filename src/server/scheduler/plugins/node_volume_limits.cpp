@@ -74,6 +74,11 @@ class NodeVolumeLimits final : public PreFilter, public Filter {
     return Status::success();
   }
 
+  ClusterEvent::Mask interests() const override {
+    return ClusterEvent::mask(ClusterEvent::Kind::kNode, ClusterEvent::kAdd) |
+           ClusterEvent::mask(ClusterEvent::Kind::kAssignedPod, ClusterEvent::kDelete) |
+           ClusterEvent::mask(ClusterEvent::Kind::kStorage, ClusterEvent::kAll);
+  }
   bool may_help(const ClusterEvent& event, const PodInfo&) const override {
     if (event.kind == ClusterEvent::Kind::kNode) return event.has(ClusterEvent::kAdd);
     return event.has(ClusterEvent::kDelete) && has_claims(*event.pod);
@@ -87,7 +92,7 @@ class NodeVolumeLimits final : public PreFilter, public Filter {
 
 }  // namespace
 
-std::unique_ptr<Plugin> make_node_volume_limits(const client::Client&) {
+std::unique_ptr<Plugin> make_node_volume_limits(const PluginContext&) {
   return std::make_unique<NodeVolumeLimits>();
 }
 

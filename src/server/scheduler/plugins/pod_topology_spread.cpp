@@ -1,18 +1,23 @@
 // PodTopologySpread (KEP-895): keeps the number of matching pods even over topology domains.
 // DoNotSchedule constraints filter, ScheduleAnyway ones score; pods without constraints of their
-// own are spread over zones and hosts with what their Services and owners select.
+// own are spread over zones and hosts with what their Services and owners select, or as the
+// profile's default constraints say. Pods are counted in Indexes.
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
+#include "orch/api/codec.h"
+#include "server/scheduler/indexes.h"
 #include "server/scheduler/plugins/plugins.h"
 
 namespace orch::server::scheduler::plugins {
 namespace {
 
 constexpr std::string_view kName = "PodTopologySpread";
+constexpr std::string_view kScoreKey = "PreScorePodTopologySpread";
 constexpr const char* kHostname = "kubernetes.io/hostname";
 constexpr const char* kZone = "topology.kubernetes.io/zone";
+using Spec = std::vector<corev1::TopologySpreadConstraint>;
 
 struct Constraint {
   int64_t max_skew = 1;
@@ -22,9 +27,9 @@ struct Constraint {
   bool honor_affinity = true, honor_taints = false;
 
   // Does this node count at all for this pod?
-  bool includes(const PodInfo& pod, const corev1::Node& node) const {
-    if (honor_affinity && !node_affinity_matches(*pod.pod, node)) return false;
-    return !honor_taints || !untolerated_taint(*pod.pod, node);
+  bool includes(const corev1::Pod& pod, const corev1::Node& node) const {
+    if (honor_affinity && !node_affinity_matches(pod, node)) return false;
+    return !honor_taints || !untolerated_taint(pod, node);
   }
 };
 
@@ -48,68 +53,133 @@ Constraint parse(const corev1::TopologySpreadConstraint& in, const PodInfo& pod)
   return out;
 }
 
-std::vector<Constraint> constraints_of(const PodInfo& pod, std::string_view when) {
+std::vector<Constraint> constraints_of(const Spec& all, const PodInfo& pod, std::string_view when) {
   std::vector<Constraint> out;
-  for (const auto& constraint : pod.pod->spec.topologySpreadConstraints) {
+  for (const auto& constraint : all) {
     if (constraint.whenUnsatisfiable == when) out.push_back(parse(constraint, pod));
   }
   return out;
 }
 
-bool counts(const Constraint& constraint, const PodInfo& pod, const PodInfo& other) {
-  return other.namespace_() == pod.namespace_() && !other.pod->metadata.deletionTimestamp &&
+bool counts(const Constraint& constraint, const std::string& ns, const PodInfo& other) {
+  return other.namespace_() == ns && !other.pod->metadata.deletionTimestamp &&
          constraint.selector.matches(other.labels());
 }
 
-int64_t count_on(const Constraint& constraint, const PodInfo& pod, const NodeInfo& node) {
-  return std::count_if(node.pods.begin(), node.pods.end(),
-                       [&](const PodInfoPtr& other) { return counts(constraint, pod, *other); });
+using Labels = std::vector<std::string>;
+
+bool has_all(const Labels& labels, const NodeInfo& node) {
+  return std::all_of(labels.begin(), labels.end(),
+                     [&](const std::string& label) { return node.label(label) != nullptr; });
 }
 
-bool has_all_keys(const std::vector<Constraint>& constraints, const NodeInfo& node) {
-  return std::all_of(constraints.begin(), constraints.end(),
-                     [&](const Constraint& c) { return node.label(c.key) != nullptr; });
+// Everything that decides what is counted, as one text.
+std::string id_of(const Constraint& constraint, const PodInfo& pod, const Labels& required) {
+  std::string out = "spread|" + pod.namespace_() + '|' + constraint.key + '|';
+  for (const auto& label : required) out += label + ',';
+  out += '|' + text_of(constraint.selector);
+  const corev1::PodSpec& spec = pod.pod->spec;
+  if (constraint.honor_affinity) {
+    for (const auto& [key, value] : spec.nodeSelector) out += '|' + key + '=' + value;
+    if (spec.affinity && spec.affinity->nodeAffinity) {
+      out += '|' + api::to_json(*spec.affinity->nodeAffinity);
+    }
+  }
+  if (constraint.honor_taints) {
+    out += "|tolerates";
+    for (const auto& toleration : spec.tolerations) out += '|' + api::to_json(toleration);
+  }
+  return out;
 }
 
-struct FilterState final : CycleState::Data {
-  std::vector<Constraint> constraints;
-  std::vector<std::map<std::string, int64_t>> matches;  // by constraint: domain -> pods
+// `required`: labels without which a node does not count.
+std::shared_ptr<const PodCounts> count(const Constraint& constraint, const PodInfo& pod,
+                                       const Labels& required, const Snapshot& snapshot) {
+  return snapshot.indexes().counts(id_of(constraint, pod, required), snapshot, [&] {
+    PodCounts::Rule rule;
+    rule.key = snapshot.indexes().key(constraint.key, snapshot);
+    rule.counts_node = [constraint, required, like = pod.pod](const NodeInfo& node) {
+      return has_all(required, node) && constraint.includes(*like, *node.node);
+    };
+    rule.counts_pod = [constraint, ns = pod.namespace_()](const PodInfo& other, const Snapshot&) {
+      return counts(constraint, ns, other);
+    };
+    return rule;
+  });
+}
 
-  std::unique_ptr<Data> clone() const override { return std::make_unique<FilterState>(*this); }
-  int64_t least(size_t i) const {
-    if (static_cast<int64_t>(matches[i].size()) < constraints[i].min_domains) return 0;
-    int64_t out = std::numeric_limits<int64_t>::max();
-    for (const auto& [domain, pods] : matches[i]) out = std::min(out, pods);
+Labels labels_of(const std::vector<Constraint>& constraints) {
+  Labels out;
+  for (const auto& constraint : constraints) out.push_back(constraint.key);
+  return out;
+}
+
+// A constraint with what it counts.
+struct Counted {
+  Constraint constraint;
+  std::shared_ptr<const PodCounts> base;
+  int64_t self = 0;  // 1 = the pod would count too
+  int64_t least = 0;
+  std::vector<std::pair<int32_t, int64_t>> trial;  // domain, pods
+
+  int64_t at(int32_t domain) const {
+    int64_t out = base->pods()[static_cast<size_t>(domain)];
+    for (const auto& [where, pods] : trial) out += where == domain ? pods : 0;
     return out;
+  }
+  void find_least() {
+    least = 0;
+    if (base->domains() < constraint.min_domains) return;
+    int64_t min = std::numeric_limits<int64_t>::max();
+    for (size_t i = 0; i < base->pods().size(); ++i) {
+      const auto domain = static_cast<int32_t>(i);
+      if (base->nodes(domain) > 0)
+        min = std::min(min, trial.empty() ? base->pods()[i] : at(domain));
+    }
+    least = min;
   }
 };
 
-struct ScoreState final : CycleState::Data {
-  std::vector<Constraint> constraints;
-  std::vector<std::map<std::string, int64_t>> matches;
-  std::vector<double> weights;
-  std::set<const NodeInfo*> ignored;  // lack a topology key
+struct FilterState final : CycleState::Data {
+  std::vector<Counted> all;
+  std::unique_ptr<Data> clone() const override { return std::make_unique<FilterState>(*this); }
+};
 
+struct ScoreState final : CycleState::Data {
+  struct Part {
+    Constraint constraint;
+    std::shared_ptr<const PodCounts> counts;
+    TopologyKeyPtr key;
+    bool by_node = false;
+    double weight = 0;
+  };
+  std::vector<Part> parts;
+  std::vector<bool> ignored;  // by slot: nodes that lack a topology key
+
+  bool ignores(const NodeInfo& node) const {
+    return node.slot < ignored.size() && ignored[node.slot];
+  }
   std::unique_ptr<Data> clone() const override { return std::make_unique<ScoreState>(*this); }
 };
 
 class PodTopologySpread final : public PreFilter, public Filter, public PreScore, public Score {
  public:
+  explicit PodTopologySpread(const PluginArgs& args)
+      : of_system_(args.default_spread_of_system), defaults_(args.default_constraints) {}
   std::string_view name() const override { return kName; }
 
   Status pre_filter(CycleState& state, const PodInfo& pod, const Snapshot& snapshot,
                     std::optional<std::set<std::string>>&) const override {
+    std::vector<Constraint> constraints = wanted(pod, snapshot, "DoNotSchedule");
+    if (constraints.empty()) return Status::skip();
+    const Labels required = labels_of(constraints);
     auto data = std::make_unique<FilterState>();
-    data->constraints = constraints_of(pod, "DoNotSchedule");
-    if (data->constraints.empty()) return Status::skip();
-    data->matches.resize(data->constraints.size());
-    for (const auto& node : snapshot.nodes) {
-      if (!has_all_keys(data->constraints, *node)) continue;
-      for (size_t i = 0; i < data->constraints.size(); ++i) {
-        const Constraint& constraint = data->constraints[i];
-        if (!constraint.includes(pod, *node->node)) continue;
-        data->matches[i][*node->label(constraint.key)] += count_on(constraint, pod, *node);
-      }
+    for (auto& constraint : constraints) {
+      Counted& one = data->all.emplace_back();
+      one.base = count(constraint, pod, required, snapshot);
+      one.self = constraint.selector.matches(pod.labels()) ? 1 : 0;
+      one.constraint = std::move(constraint);
+      one.find_least();
     }
     state.put(kName, std::move(data));
     return Status::success();
@@ -124,19 +194,15 @@ class PodTopologySpread final : public PreFilter, public Filter, public PreScore
     shift(state, pod, other, node, -1);
   }
 
-  Status filter(const CycleState& state, const PodInfo& pod, const NodeInfo& node) const override {
-    const auto* data = state.get<FilterState>(kName);
-    for (size_t i = 0; i < data->constraints.size(); ++i) {
-      const Constraint& constraint = data->constraints[i];
-      const std::string* domain = node.label(constraint.key);
-      if (!domain) {
+  Status filter(const CycleState& state, const PodInfo&, const NodeInfo& node) const override {
+    for (const auto& one : state.get<FilterState>(kName)->all) {
+      const int32_t domain = one.base->key()->domain(node.slot);
+      if (domain == TopologyKey::kNone) {
         return Status::unresolvable(
             "node(s) didn't match pod topology spread constraints (missing required label)");
       }
-      auto at = data->matches[i].find(*domain);
-      const int64_t there = at == data->matches[i].end() ? 0 : at->second;
-      const int64_t self = constraint.selector.matches(pod.labels()) ? 1 : 0;
-      if (there + self - data->least(i) > constraint.max_skew) {
+      // A domain in which no node counts for this pod has no pods either.
+      if (one.at(domain) + one.self - one.least > one.constraint.max_skew) {
         return Status::unschedulable("node(s) didn't match pod topology spread constraints");
       }
     }
@@ -144,17 +210,24 @@ class PodTopologySpread final : public PreFilter, public Filter, public PreScore
   }
 
   Status pre_score(CycleState& state, const PodInfo& pod, const Snapshot& snapshot,
-                   std::span<const NodeInfoPtr> feasible) const override;
+                   Nodes feasible) const override;
   int64_t score(const CycleState& state, const PodInfo& pod, const NodeInfo& node,
                 const Snapshot&) const override;
   void normalize(const CycleState& state, std::vector<NodeScore>& scores) const override;
 
+  ClusterEvent::Mask interests() const override {
+    return ClusterEvent::mask(ClusterEvent::Kind::kNode,
+                              ClusterEvent::kAdd | ClusterEvent::kDelete | ClusterEvent::kLabel |
+                                  ClusterEvent::kTaint) |
+           ClusterEvent::mask(ClusterEvent::Kind::kAssignedPod,
+                              ClusterEvent::kAdd | ClusterEvent::kDelete | ClusterEvent::kLabel);
+  }
   bool may_help(const ClusterEvent& event, const PodInfo& pod) const override {
-    if (event.kind == ClusterEvent::Kind::kNode) {
-      return event.has(ClusterEvent::kAdd | ClusterEvent::kDelete | ClusterEvent::kLabel |
-                       ClusterEvent::kTaint);
-    }
-    for (const auto& constraint : constraints_of(pod, "DoNotSchedule")) {
+    if (event.kind == ClusterEvent::Kind::kNode) return true;
+    // Default constraints select what only a cycle looks up: a wrong yes costs one try.
+    if (pod.pod->spec.topologySpreadConstraints.empty()) return true;
+    for (const auto& constraint :
+         constraints_of(pod.pod->spec.topologySpreadConstraints, pod, "DoNotSchedule")) {
       for (const auto* other : {event.old_pod.get(), event.pod.get()}) {
         if (other && other->namespace_() == pod.namespace_() &&
             constraint.selector.matches(other->labels())) {
@@ -169,103 +242,109 @@ class PodTopologySpread final : public PreFilter, public Filter, public PreScore
   static void shift(CycleState& state, const PodInfo& pod, const PodInfo& other,
                     const NodeInfo& node, int64_t by) {
     auto* data = state.get<FilterState>(kName);
-    if (!data || !has_all_keys(data->constraints, node)) return;
-    for (size_t i = 0; i < data->constraints.size(); ++i) {
-      const Constraint& constraint = data->constraints[i];
-      if (!constraint.includes(pod, *node.node) || !counts(constraint, pod, other)) continue;
-      data->matches[i][*node.label(constraint.key)] += by;
+    if (!data) return;
+    for (auto& one : data->all) {
+      const int32_t domain = one.base->domain(node.slot);
+      if (domain == TopologyKey::kNone || !counts(one.constraint, pod.namespace_(), other))
+        continue;
+      one.trial.emplace_back(domain, by);
+      one.find_least();
     }
   }
 
-  // The system's defaults, for pods without constraints of their own.
-  static std::vector<Constraint> default_constraints(const PodInfo& pod, const Snapshot& snapshot) {
-    if (!snapshot.view.spread_selector) return {};
-    api::LabelSelector selector = snapshot.view.spread_selector(*pod.pod);
+  // The pod's own constraints of this kind, else the profile's defaults.
+  std::vector<Constraint> wanted(const PodInfo& pod, const Snapshot& snapshot,
+                                 std::string_view when) const {
+    const Spec& own = pod.pod->spec.topologySpreadConstraints;
+    if (!own.empty()) return constraints_of(own, pod, when);
+    const bool system = of_system_ && when == "ScheduleAnyway";
+    if ((!system && defaults_.empty()) || !snapshot.view.spread_selector) return {};
+    std::vector<Constraint> out;
+    if (system) {
+      out.resize(2);
+      out[0].key = kHostname;
+      out[0].max_skew = 3;
+      out[1].key = kZone;
+      out[1].max_skew = 5;
+    } else {
+      out = constraints_of(defaults_, pod, when);
+      if (out.empty()) return out;
+    }
+    const api::LabelSelector selector = snapshot.view.spread_selector(*pod.pod);
     if (selector.empty()) return {};
-    Constraint host, zone;
-    host.key = kHostname;
-    host.max_skew = 3;
-    host.selector = selector;
-    zone.key = kZone;
-    zone.max_skew = 5;
-    zone.selector = std::move(selector);
-    return {std::move(host), std::move(zone)};
+    for (auto& constraint : out) constraint.selector = selector;
+    return out;
   }
+
+  const bool of_system_;
+  const Spec defaults_;
 };
 
 Status PodTopologySpread::pre_score(CycleState& state, const PodInfo& pod, const Snapshot& snapshot,
-                                    std::span<const NodeInfoPtr> feasible) const {
-  const bool own = !pod.pod->spec.topologySpreadConstraints.empty();
+                                    Nodes feasible) const {
+  std::vector<Constraint> constraints = wanted(pod, snapshot, "ScheduleAnyway");
+  if (constraints.empty()) return Status::skip();
+  // The system's defaults do not presume that nodes carry zones.
+  const bool all_required = !pod.pod->spec.topologySpreadConstraints.empty() || !of_system_;
+  const Labels required = all_required ? labels_of(constraints) : Labels{};
   auto data = std::make_unique<ScoreState>();
-  data->constraints =
-      own ? constraints_of(pod, "ScheduleAnyway") : default_constraints(pod, snapshot);
-  if (data->constraints.empty()) return Status::skip();
-  data->matches.resize(data->constraints.size());
-
-  for (const auto& node : feasible) {
-    // Defaults do not presume that nodes carry zones.
-    if (own && !has_all_keys(data->constraints, *node)) {
-      data->ignored.insert(node.get());
-      continue;
-    }
-    for (size_t i = 0; i < data->constraints.size(); ++i) {
-      const Constraint& constraint = data->constraints[i];
-      if (constraint.key == kHostname) continue;  // counted node by node in score()
-      if (const auto* domain = node->label(constraint.key)) data->matches[i][*domain];
-    }
+  size_t with_labels = 0;
+  data->ignored.resize(snapshot.slots.size());
+  for (const auto* node : feasible) {
+    const bool has = has_all(required, *node);
+    data->ignored[node->slot] = !has;
+    with_labels += has ? 1 : 0;
   }
-  for (size_t i = 0; i < data->constraints.size(); ++i) {
-    const Constraint& constraint = data->constraints[i];
-    const size_t domains = constraint.key == kHostname ? feasible.size() - data->ignored.size()
-                                                       : data->matches[i].size();
-    data->weights.push_back(std::log(static_cast<double>(domains) + 2));
-  }
-  for (const auto& node : snapshot.nodes) {
-    if (own && !has_all_keys(data->constraints, *node)) continue;
-    for (size_t i = 0; i < data->constraints.size(); ++i) {
-      const Constraint& constraint = data->constraints[i];
-      const auto* domain = node->label(constraint.key);
-      if (!domain || constraint.key == kHostname) continue;
-      auto at = data->matches[i].find(*domain);
-      if (at == data->matches[i].end() || !constraint.includes(pod, *node->node)) continue;
-      at->second += count_on(constraint, pod, *node);
+  for (auto& constraint : constraints) {
+    ScoreState::Part part;
+    part.key = snapshot.indexes().key(constraint.key, snapshot);
+    part.counts = count(constraint, pod, required, snapshot);
+    part.by_node = constraint.key == kHostname;
+    size_t domains = with_labels;
+    if (!part.by_node) {
+      std::vector<bool> seen(part.key->size());
+      domains = 0;
+      for (const auto* node : feasible) {
+        const int32_t domain = part.key->domain(node->slot);
+        if (domain == TopologyKey::kNone || data->ignored[node->slot]) continue;
+        if (!seen[static_cast<size_t>(domain)]) ++domains;
+        seen[static_cast<size_t>(domain)] = true;
+      }
     }
+    part.weight = std::log(static_cast<double>(domains) + 2);
+    part.constraint = std::move(constraint);
+    data->parts.push_back(std::move(part));
   }
-  state.put("PreScorePodTopologySpread", std::move(data));
+  state.put(kScoreKey, std::move(data));
   return Status::success();
 }
 
-int64_t PodTopologySpread::score(const CycleState& state, const PodInfo& pod, const NodeInfo& node,
+int64_t PodTopologySpread::score(const CycleState& state, const PodInfo&, const NodeInfo& node,
                                  const Snapshot&) const {
-  const auto* data = state.get<ScoreState>("PreScorePodTopologySpread");
-  if (data->ignored.contains(&node)) return 0;
+  const auto* data = state.get<ScoreState>(kScoreKey);
+  if (data->ignores(node)) return 0;
   double sum = 0;
-  for (size_t i = 0; i < data->constraints.size(); ++i) {
-    const Constraint& constraint = data->constraints[i];
-    const auto* domain = node.label(constraint.key);
-    if (!domain) continue;
-    int64_t pods = 0;
-    if (constraint.key == kHostname) {
-      pods = count_on(constraint, pod, node);
-    } else if (auto at = data->matches[i].find(*domain); at != data->matches[i].end()) {
-      pods = at->second;
-    }
+  for (const auto& part : data->parts) {
+    const int32_t domain = part.key->domain(node.slot);
+    if (domain == TopologyKey::kNone) continue;
+    const int64_t pods = part.by_node ? part.counts->on_node(node.slot)
+                                      : part.counts->pods()[static_cast<size_t>(domain)];
     sum +=
-        static_cast<double>(pods) * data->weights[i] + static_cast<double>(constraint.max_skew - 1);
+        static_cast<double>(pods) * part.weight + static_cast<double>(part.constraint.max_skew - 1);
   }
   return std::llround(sum);
 }
 
 void PodTopologySpread::normalize(const CycleState& state, std::vector<NodeScore>& scores) const {
-  const auto* data = state.get<ScoreState>("PreScorePodTopologySpread");
+  const auto* data = state.get<ScoreState>(kScoreKey);
   int64_t min = std::numeric_limits<int64_t>::max(), max = 0;
   for (const auto& s : scores) {
-    if (data->ignored.contains(s.node)) continue;
+    if (data->ignores(*s.node)) continue;
     min = std::min(min, s.score);
     max = std::max(max, s.score);
   }
   for (auto& s : scores) {
-    if (data->ignored.contains(s.node)) {
+    if (data->ignores(*s.node)) {
       s.score = 0;
     } else {
       s.score = max == 0 ? kScoreMax : kScoreMax * (max + min - s.score) / max;
@@ -275,8 +354,8 @@ void PodTopologySpread::normalize(const CycleState& state, std::vector<NodeScore
 
 }  // namespace
 
-std::unique_ptr<Plugin> make_pod_topology_spread(const client::Client&) {
-  return std::make_unique<PodTopologySpread>();
+std::unique_ptr<Plugin> make_pod_topology_spread(const PluginContext& context) {
+  return std::make_unique<PodTopologySpread>(context.args);
 }
 
 }  // namespace orch::server::scheduler::plugins

@@ -12,6 +12,8 @@ namespace {
 class TaintToleration final : public Filter, public Score {
  public:
   std::string_view name() const override { return "TaintToleration"; }
+  bool filter_is_local() const override { return true; }
+  bool score_is_local() const override { return true; }
 
   Status filter(const CycleState&, const PodInfo& pod, const NodeInfo& node) const override {
     const corev1::Taint* taint = untolerated_taint(*pod.pod, *node.node);
@@ -31,6 +33,9 @@ class TaintToleration final : public Filter, public Score {
     normalize_scores(scores, true);
   }
 
+  ClusterEvent::Mask interests() const override {
+    return ClusterEvent::mask(ClusterEvent::Kind::kNode, ClusterEvent::kAdd | ClusterEvent::kTaint);
+  }
   bool may_help(const ClusterEvent& event, const PodInfo& pod) const override {
     return event.kind == ClusterEvent::Kind::kNode && !event.has(ClusterEvent::kDelete) &&
            !untolerated_taint(*pod.pod, *event.node);
@@ -39,7 +44,7 @@ class TaintToleration final : public Filter, public Score {
 
 }  // namespace
 
-std::unique_ptr<Plugin> make_taint_toleration(const client::Client&) {
+std::unique_ptr<Plugin> make_taint_toleration(const PluginContext&) {
   return std::make_unique<TaintToleration>();
 }
 

@@ -165,6 +165,11 @@ class VolumeBinding final : public PreFilter, public Filter, public Reserve, pub
     return status;
   }
 
+  ClusterEvent::Mask interests() const override {
+    return ClusterEvent::mask(ClusterEvent::Kind::kNode,
+                              ClusterEvent::kAdd | ClusterEvent::kLabel) |
+           ClusterEvent::mask(ClusterEvent::Kind::kStorage, ClusterEvent::kAll);
+  }
   bool may_help(const ClusterEvent& event, const PodInfo&) const override {
     return event.kind == ClusterEvent::Kind::kNode &&
            event.has(ClusterEvent::kAdd | ClusterEvent::kLabel);
@@ -325,8 +330,8 @@ class VolumeBinding final : public PreFilter, public Filter, public Reserve, pub
 
 }  // namespace
 
-std::unique_ptr<Plugin> make_volume_binding(const client::Client& client) {
-  return std::make_unique<VolumeBinding>(client);
+std::unique_ptr<Plugin> make_volume_binding(const PluginContext& context) {
+  return std::make_unique<VolumeBinding>(context.client);
 }
 
 }  // namespace orch::server::scheduler::plugins

@@ -70,6 +70,10 @@ class VolumeRestrictions final : public PreFilter, public Filter {
         "mode");
   }
 
+  ClusterEvent::Mask interests() const override {
+    return ClusterEvent::mask(ClusterEvent::Kind::kAssignedPod, ClusterEvent::kDelete) |
+           ClusterEvent::mask(ClusterEvent::Kind::kStorage, ClusterEvent::kAll);
+  }
   bool may_help(const ClusterEvent& event, const PodInfo& pod) const override {
     if (event.kind != ClusterEvent::Kind::kAssignedPod || !event.has(ClusterEvent::kDelete)) {
       return false;
@@ -92,7 +96,7 @@ class VolumeRestrictions final : public PreFilter, public Filter {
 
 }  // namespace
 
-std::unique_ptr<Plugin> make_volume_restrictions(const client::Client&) {
+std::unique_ptr<Plugin> make_volume_restrictions(const PluginContext&) {
   return std::make_unique<VolumeRestrictions>();
 }
 

@@ -83,6 +83,11 @@ class VolumeZone final : public PreFilter, public Filter {
     return Status::success();
   }
 
+  ClusterEvent::Mask interests() const override {
+    return ClusterEvent::mask(ClusterEvent::Kind::kNode,
+                              ClusterEvent::kAdd | ClusterEvent::kLabel) |
+           ClusterEvent::mask(ClusterEvent::Kind::kStorage, ClusterEvent::kAll);
+  }
   bool may_help(const ClusterEvent& event, const PodInfo&) const override {
     return event.kind == ClusterEvent::Kind::kNode &&
            event.has(ClusterEvent::kAdd | ClusterEvent::kLabel);
@@ -95,7 +100,7 @@ class VolumeZone final : public PreFilter, public Filter {
 
 }  // namespace
 
-std::unique_ptr<Plugin> make_volume_zone(const client::Client&) {
+std::unique_ptr<Plugin> make_volume_zone(const PluginContext&) {
   return std::make_unique<VolumeZone>();
 }
 
