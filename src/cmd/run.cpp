@@ -92,6 +92,9 @@ void add_server_options(Options& options, server::ServerConfig& config) {
       "ARP (default: the nodes' own addresses)");
   options.add("controllers", config.controllers,
               "Controllers to run: names, -name to leave one out, * for all others (default: *)");
+  options.add("kube-scheduler-config", config.kube_scheduler_config,
+              "A file with a KubeSchedulerConfiguration: profiles, plugins, extenders",
+              "scheduler-config");
 }
 
 }  // namespace

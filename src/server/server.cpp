@@ -248,8 +248,13 @@ Result<Unit, std::string> ServerImpl::start_loops() {
   scheduler_transport_ = api_->local_transport(component_user("system:kube-scheduler"));
   scheduler_client_ = std::make_unique<client::Client>(*scheduler_transport_);
   scheduler_events_ = client::make_event_recorder(env_, *scheduler_transport_, "default-scheduler");
-  scheduler_ =
-      std::make_unique<Scheduler>(env_, *scheduler_client_, *informers_, *scheduler_events_);
+  auto scheduling = scheduler::load_scheduler_config(config_.kube_scheduler_config);
+  if (!scheduling) return Err("--kube-scheduler-config: " + scheduling.error());
+  auto extenders = scheduler::Extenders::create(scheduling->extenders);
+  if (!extenders) return Err("--kube-scheduler-config: " + extenders.error());
+  scheduler_ = std::make_unique<Scheduler>(env_, *scheduler_client_, *informers_,
+                                           *scheduler_events_, std::move(*scheduling),
+                                           std::move(*extenders));
   if (config_.label_own_node) {
     keep_control_plane_label(env_, *client_, *informers_, config_.node_name);
   }

@@ -29,6 +29,7 @@ struct ServerConfig {
   std::string token;                           // "" = made and kept in <data-dir>/server/token
   std::vector<std::string> disable;            // controllers and components by name
   std::vector<std::string> controllers;        // as kube-controller-manager's; empty = "*"
+  std::string kube_scheduler_config;           // a KubeSchedulerConfiguration; "" = the defaults
   std::vector<std::string> lb_pool;            // addresses of load balancers: CIDRs, ranges
   std::string agent_token;                     // "" = agents join with `token` alone
   std::string certificate_lifetime = "8760h";  // of leaves: agents', the server's own
