@@ -127,5 +127,19 @@ TEST_CASE("workloads: counts of a status") {
               "status.collisionCount: Invalid value: 1: cannot be decremented"});
 }
 
+TEST_CASE("revisions: the same data in another order is no change, and stays as it was written") {
+  const auto old = decoded<appsv1::ControllerRevision>(
+      R"({"metadata":{"name":"r","namespace":"default"},"data":{"b":{"d":null,"c":1},"a":2}})");
+  auto now = old;
+  now.data.text = R"({"a":2,"b":{"c":1,"d":null}})";
+  resource_of<appsv1::ControllerRevision>().prepare(now, &old, {WallTime{}});
+  CHECK(now.data.text == old.data.text);
+  CHECK(complaints(now, &old).empty());
+  now.data.text = R"({"a":2,"b":{"c":1}})";
+  resource_of<appsv1::ControllerRevision>().prepare(now, &old, {WallTime{}});
+  CHECK(complaints(now, &old) ==
+        Texts{"data: Invalid value: {\"a\":2,\"b\":{\"c\":1}}: field is immutable"});
+}
+
 }  // namespace
 }  // namespace orch::api::test
