@@ -123,6 +123,12 @@ class HollowNodes::Node : public std::enable_shared_from_this<Node> {
   void stopped(const api::ObjectKey& key, const std::string& uid);
   void remove(const api::ObjectKey& key, Local& local);
   void report(const api::ObjectKey& key, Local& local);
+  // Whether the answer means that this very pod is no more.
+  bool is_gone(const api::Error& error, const api::ObjectKey& key, const std::string& uid) const {
+    if (error.code != 409) return error.code == 404;
+    const auto now = fleet_.pods_.get(key.namespace_, key.name);
+    return !now || now->metadata.uid != uid;
+  }
   Local* find(const api::ObjectKey& key, const std::string& uid) {
     const auto at = pods_.find(key);
     return at != pods_.end() && at->second.pod->metadata.uid == uid ? &at->second : nullptr;
@@ -298,13 +304,13 @@ void HollowNodes::Node::remove(const api::ObjectKey& key, Local& local) {
     auto told = client_.patch<corev1::Pod>(
         key.namespace_, key.name, api::PatchType::kStrategic,
         pod_status_patch(*local.pod, local.view, local.ip, wanted_), "status");
-    if (!told && told.error().code != 404 && told.error().code != 409) return after(kRetry, again);
+    if (!told && !is_gone(told.error(), key, uid)) return after(kRetry, again);
   }
   client::DeleteOptions options;
   options.grace_period_seconds = 0;
   options.uid = uid;
   auto gone = client_.remove<corev1::Pod>(key.namespace_, key.name, options);
-  if (!gone && gone.error().code != 404 && gone.error().code != 409) return after(kRetry, again);
+  if (!gone && !is_gone(gone.error(), key, uid)) return after(kRetry, again);
   // Finalizers may keep the object; a second look finds it deleted and nothing running.
   if (find(key, uid) != nullptr) pods_.erase(key);
   const auto now = fleet_.pods_.get(key.namespace_, key.name);
@@ -317,7 +323,7 @@ void HollowNodes::Node::report(const api::ObjectKey& key, Local& local) {
   auto told = client_.patch<corev1::Pod>(
       key.namespace_, key.name, api::PatchType::kStrategic,
       pod_status_patch(*local.pod, local.view, local.ip, wanted_), "status");
-  if (told || told.error().code == 404 || told.error().code == 409) return;
+  if (told || is_gone(told.error(), key, uid)) return;
   after(kRetry, [key, uid](Node& self) {
     if (Local* found = self.find(key, uid); found && self.on_) self.report(key, *found);
   });

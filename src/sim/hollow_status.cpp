@@ -88,7 +88,11 @@ std::string pod_status_patch(const corev1::Pod& pod, const PodView& view, const 
   }
   std::string addresses;
   if (!ip.empty()) {
-    addresses = fmt::format(R"("podIP":"{}","podIPs":[{{"ip":"{}"}}],)", ip, ip);
+    addresses = fmt::format(R"("podIP":"{}","podIPs":[{{"ip":"{}"}})", ip, ip);
+    for (const auto& old : pod.status.podIPs) {  // of before the node was switched off
+      if (old.ip != ip) addresses += fmt::format(R"(,{{"ip":"{}","$patch":"delete"}})", old.ip);
+    }
+    addresses += "],";
   }
   return fmt::format(
       R"({{"metadata":{{"uid":"{}"}},"status":{{"phase":"{}","hostIP":"{}",{}"startTime":"{}",)"

@@ -55,6 +55,7 @@ api::ApiResult<client::Response> Wire::Line::call(const client::Request& request
   auto answer = carry_out(request, seen);
   --in_flight_;
   if (cut_) answer = Err(unreachable());
+  if (!answer) seen.error = answer.error().message;
   seen.virtual_took = wire_.env_.clock.mono() - begin;
   if (wire_.after) wire_.after(seen);
   return answer;

@@ -40,7 +40,8 @@ struct WireOptions {
 struct CallSeen {
   const std::string& component;
   const client::Request& request;
-  int code = 0;  // 0: never carried out
+  int code = 0;       // 0: never carried out
+  std::string error;  // the message, where there was one
   Micros virtual_took{0};
   std::chrono::nanoseconds real_took{0};  // of the handler
 };

@@ -86,7 +86,7 @@ void Chaos::step() {
       return;
     }
     default: {
-      const auto by = Seconds{static_cast<int64_t>(world_.choose(600)) - 300};
+      const auto by = Seconds{static_cast<int64_t>(world_.choose(120)) - 60};
       world_.journal.add(fmt::format("fault: the clock steps {} s", by.count()));
       world_.clock.step_wall(by);
     }

@@ -135,6 +135,9 @@ void Invariants::check_finalizers(const corev1::Pod& before, const corev1::Pod* 
   if (owner == nullptr || !is_finished(before)) return;
   const auto job = jobs_.find(owner->uid);
   if (job == jobs_.end() || job->second->metadata.deletionTimestamp) return;
+  for (const auto& c : job->second->status.conditions) {  // what ended counts no more
+    if ((c.type == "Complete" || c.type == "Failed") && c.status == "True") return;
+  }
   const auto& uncounted = job->second->status.uncountedTerminatedPods;
   if (uncounted && (has(uncounted->succeeded, before.metadata.uid) ||
                     has(uncounted->failed, before.metadata.uid))) {

@@ -2,6 +2,7 @@
 //   orch_sim --seed N [--verbose]        one run; --verbose: its whole journal
 //   orch_sim --seeds FROM-TO             many; every tenth of them twice, to be the same
 //   orch_sim --mutants                   every broken behaviour must be caught
+//   orch_sim --capacity NODES --pods N   as `orch simulate`: all pods must get their node
 //   --steps N, --nodes N, --mutant NAME  as said
 #include <fmt/format.h>
 
@@ -12,6 +13,7 @@
 
 #include "orch/base/log.h"
 #include "orch/base/strings.h"
+#include "orch/sim/simulate.h"
 #include "sim/mutants.h"
 #include "sim/world.h"
 
@@ -21,7 +23,8 @@ namespace {
 struct Arguments {
   WorldOptions world;
   uint64_t from = 0, to = 0;
-  bool all_mutants = false, quiet = false;
+  uint32_t capacity = 0, pods = 0;
+  bool all_mutants = false;
 };
 
 Outcome run_once(const WorldOptions& options) {
@@ -106,17 +109,32 @@ int run_mutants(const Arguments& arguments) {
   return missed == 0 ? 0 : 1;
 }
 
+int run_capacity(const Arguments& arguments) {
+  SimulateConfig config;
+  config.nodes = arguments.capacity;
+  config.pods = arguments.pods;
+  const auto text = simulate(config);
+  if (!text) {
+    fmt::print("FAILED: {}\n", text.error());
+    return 1;
+  }
+  fmt::print("{}", *text);
+  const bool all = text->find(fmt::format("{} running", config.pods)) != std::string::npos;
+  if (!all) fmt::print("FAILED: not all of {} pods run\n", config.pods);
+  return all ? 0 : 1;
+}
+
 int usage(const std::string& why) {
   fmt::print(stderr,
-             "orch_sim: {}\nusage: orch_sim (--seed N | --seeds FROM-TO | --mutants) [--steps N] "
-             "[--nodes N] [--mutant NAME] [--verbose]\n",
+             "orch_sim: {}\nusage: orch_sim (--seed N | --seeds FROM-TO | --mutants | --capacity "
+             "NODES --pods N) [--steps N] [--nodes N] [--mutant NAME] [--verbose]\n",
              why);
   return 2;
 }
 
 }  // namespace
 
-int simulate(int argc, char** argv) {
+int sim_main(int argc, char** argv) {
   Arguments arguments;
   log::set_level(log::Level::kOff);
   for (int i = 1; i < argc; ++i) {
@@ -147,12 +165,17 @@ int simulate(int argc, char** argv) {
       arguments.to = static_cast<uint64_t>(*last);
     } else if (flag == "--steps") {
       arguments.world.steps = static_cast<int>(*first);
+    } else if (flag == "--capacity") {
+      arguments.capacity = static_cast<uint32_t>(*first);
+    } else if (flag == "--pods") {
+      arguments.pods = static_cast<uint32_t>(*first);
     } else if (flag == "--nodes" && *first > 0) {
       arguments.world.nodes = static_cast<int>(*first);
     } else {
       return usage("unknown flag " + flag);
     }
   }
+  if (arguments.capacity > 0) return run_capacity(arguments);
   if (arguments.all_mutants) return run_mutants(arguments);
   if (arguments.to > 0) return run_seeds(arguments);
   return run_seed(arguments.world);
@@ -160,4 +183,4 @@ int simulate(int argc, char** argv) {
 
 }  // namespace orch::sim
 
-int main(int argc, char** argv) { return orch::sim::simulate(argc, argv); }
+int main(int argc, char** argv) { return orch::sim::sim_main(argc, argv); }

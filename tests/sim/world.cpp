@@ -91,9 +91,9 @@ Result<Unit, std::string> World::build() {
   };
   wire.after = [this](const CallSeen& seen) {
     const client::Request& r = seen.request;
-    journal.add(fmt::format("{} {} {}{}{} {}/{} {}", seen.component, r.verb, r.resource,
+    journal.add(fmt::format("{} {} {}{}{} {}/{} {} {}", seen.component, r.verb, r.resource,
                             r.subresource.empty() ? "" : "/", r.subresource, r.namespace_, r.name,
-                            seen.code));
+                            seen.code, seen.error));
   };
   watch_history();
   ORCH_CHECK(plane->start());
