@@ -135,6 +135,8 @@ Result<Unit, std::string> AgentImpl::start_pods() {
             }
             return out;
           },
+      .node = [nodes = informers_->lister<corev1::Node>(),
+               name = identity_.node_name] { return nodes.get("", name); },
       .allocatable = [node = node_] { return node->allocatable(); },
       .config = std::move(config)};
   pods_ = PodManager::create(env_, std::move(deps));

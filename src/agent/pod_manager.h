@@ -28,6 +28,7 @@ struct PodManagerConfig {
   std::string cgroup_root;  // "" = cgroup_root_of(data_dir)
   int64_t log_file_bytes_max = 10 * 1024 * 1024;
   int log_files_max = 5;
+  bool seccomp_default = true;  // RuntimeDefault where a pod names no seccomp profile
 };
 
 struct PodManagerDeps {
@@ -36,6 +37,8 @@ struct PodManagerDeps {
   client::EventRecorder& events;  // component kubelet, host = node name
   // All Services known here, for the service environment; may be empty while not synced.
   std::function<std::vector<std::shared_ptr<const api::corev1::Service>>()> services;
+  // This node as the server has it; null while it is not known.
+  std::function<std::shared_ptr<const api::corev1::Node>()> node;
   // The Node's allocatable, the default of resourceFieldRef limits.
   std::function<std::map<std::string, api::Quantity>()> allocatable;
   PodManagerConfig config;

@@ -271,3 +271,30 @@ same "hooks and signal in order" "start stop term" "$(xargs <"$work/out/log")"
 wait_for 90 "the changed ConfigMap in the volume" outputs '^second$' in_full cat /settings/file.txt
 check "force" k delete pod full --grace-period=0 --force
 check_fails "gone at once" 'not found' k get pod full
+
+say "what the node refuses"
+bound() { # NAME MORE_OF_SPEC: a pod that no scheduler placed.
+  k apply -f - >/dev/null <<YAML
+apiVersion: v1
+kind: Pod
+metadata: {name: $1}
+spec:
+  nodeName: n1
+  terminationGracePeriodSeconds: 0
+  containers: [{name: main, image: $image, command: [sleep, "1000"]$2}]
+YAML
+}
+ended() { outputs "^Failed $2\$" k get pod "$1" -o 'jsonpath={.status.phase} {.status.reason}'; }
+bound taken ', ports: [{containerPort: 8080, hostPort: 8089}]'
+wait_for 10 "a host port that is taken" ended taken NodePorts
+check_out "why" '^Pod was rejected: Predicate NodePorts failed: node\(s\) didn.t have free ports' \
+  k get pod taken -o 'jsonpath={.status.message}'
+check_out "as kubectl shows it" '^taken +0/1 +NodePorts +0 ' k get pod taken --no-headers
+bound large ', resources: {requests: {cpu: "1000"}}'
+wait_for 10 "more than the node has" ended large OutOfcpu
+check_out "the event" 'OutOfcpu .* resource: cpu, requested: 1000000, used: ' k get events \
+  --field-selector involvedObject.name=large
+check "an extended resource" k patch node n1 --subresource=status --type=json \
+  -p '[{"op":"add","path":"/status/capacity/example.com~1dongle","value":"1"}]'
+wait_for 20 "it can be given out" outputs '^1$' \
+  k get node n1 -o 'jsonpath={.status.allocatable.example\.com/dongle}'

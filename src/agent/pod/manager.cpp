@@ -239,12 +239,36 @@ void PodManagerBody::add(std::shared_ptr<const corev1::Pod> pod, bool from_serve
   Entry& entry = entries[uid];
   entry.pod = pod;
   entry.from_server = from_server;
+  const auto rejection = from_server ? refuse(*pod) : std::nullopt;
   entry.worker = std::make_shared<PodWorker>(context, std::move(pod));
+  if (rejection) {
+    entry.rejected = true;
+    entry.worker->reject(*rejection);
+  }
   if (have_list) start_worker(uid, entry);
   if (idle_relist != 0) {
     strand->cancel_timer(std::exchange(idle_relist, 0));
     schedule(kRelistPeriod, &PodManagerBody::relist);
   }
+}
+
+std::optional<Rejection> PodManagerBody::refuse(const corev1::Pod& pod) const {
+  // What was begun here was admitted then.
+  if (is_terminal_phase(pod) || pod.metadata.deletionTimestamp || pod.status.startTime) {
+    return std::nullopt;
+  }
+  const auto node = deps.node ? deps.node() : nullptr;
+  if (!node) return std::nullopt;
+  std::vector<std::shared_ptr<const corev1::Pod>> kept;
+  std::vector<const corev1::Pod*> others;
+  for (const auto& [uid, entry] : entries) {
+    if (uid == pod.metadata.uid || entry.rejected || entry.worker->is_terminated()) continue;
+    auto other = entry.worker->pod();
+    if (is_terminal_phase(*other)) continue;
+    others.push_back(other.get());
+    kept.push_back(std::move(other));
+  }
+  return check_admission(pod, *node, others);
 }
 
 void PodManagerBody::start_worker(const std::string& uid, Entry& entry) {

@@ -4,10 +4,12 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "agent/blocking_pool.h"
+#include "agent/pod/admission.h"
 #include "agent/pod/object_cache.h"
 #include "agent/pod/status_writer.h"
 #include "agent/pod/worker.h"
@@ -21,6 +23,7 @@ struct PodManagerBody : std::enable_shared_from_this<PodManagerBody> {
     std::shared_ptr<const corev1::Pod> pod;  // as given
     bool from_server = false;
     bool started = false;
+    bool rejected = false;
     uint64_t digest = 0;  // of the runtime's last list
     int same = 0;         // lists since it changed
   };
@@ -31,6 +34,8 @@ struct PodManagerBody : std::enable_shared_from_this<PodManagerBody> {
   void start();
   void stop();
   void add(std::shared_ptr<const corev1::Pod> pod, bool from_server);  // under the lock
+  // Of a pod that is new here: why this node does not take it. Under the lock.
+  std::optional<Rejection> refuse(const corev1::Pod& pod) const;
   void start_worker(const std::string& uid, Entry& entry);             // under the lock
   void on_pod_change(const api::ObjectPtr& old, const api::ObjectPtr& now);
   void on_pods_synced();

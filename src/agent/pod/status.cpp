@@ -30,10 +30,15 @@ class StatusMaker {
     out_.initContainerStatuses.clear();
     out_.containerStatuses.clear();
     out_.ephemeralContainerStatuses.clear();
-    for (const auto& c : containers_) add_container(c);
+    const bool was_rejected = is_terminal_phase(in_.pod) && old_.containerStatuses.empty();
+    const bool never_begun = in_.rejected || (was_rejected && in_.observed.containers.empty());
+    for (const auto& c : containers_) {
+      if (!never_begun) add_container(c);
+    }
     set_phase();
     out_.qosClass = qos_class(in_.pod);
     if (!out_.startTime || !out_.startTime->is_set) out_.startTime = api::Time(in_.now);
+    if (never_begun) return std::move(out_);
     set_addresses();
     set_conditions();
     return std::move(out_);
@@ -112,9 +117,9 @@ class StatusMaker {
     set_waiting(name, memory, s);
     const bool running = static_cast<bool>(s.state.running);
     s.started = running && memory != nullptr && memory->started;
-    s.ready = running ? memory != nullptr && memory->ready && *s.started
-                      : c.kind == ContainerKind::kInit && s.state.terminated &&
-                            s.state.terminated->exitCode == 0;
+    s.ready = c.kind == ContainerKind::kInit
+                  ? s.state.terminated && s.state.terminated->exitCode == 0
+                  : running && memory != nullptr && memory->ready && *s.started;
     if (c.kind == ContainerKind::kEphemeral) {
       s.ready = false;
       s.started.reset();

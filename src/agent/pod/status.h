@@ -19,6 +19,7 @@ struct StatusInput {
   WallTime now;
   // Nothing runs any more and nothing will: decides between Running and Succeeded or Failed.
   bool terminal = false;
+  bool rejected = false;  // nothing of it was ever started here: no containers, no conditions
   // Ended by the agent itself: DeadlineExceeded, Evicted ...; becomes Failed.
   std::string reason, message;
   std::string runtime_name = "containerd";  // prefix of container ids

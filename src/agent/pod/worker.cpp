@@ -29,6 +29,15 @@ void PodWorker::post(std::function<void()> task) {
   });
 }
 
+void PodWorker::reject(Rejection rejection) {
+  post([this, rejection = std::move(rejection)] {
+    rejected_ = true;
+    end_reason_ = rejection.reason;
+    end_message_ = "Pod was rejected: " + rejection.message;
+    event("Warning", rejection.reason, rejection.message);
+  });
+}
+
 void PodWorker::start(PodObserved observed) {
   auto shared = std::make_shared<PodObserved>(std::move(observed));
   post([this, shared] {
@@ -300,6 +309,7 @@ void PodWorker::publish(const Plan& next) {
                     .host_ips = context_.config.node_ips,
                     .now = now(),
                     .terminal = over,
+                    .rejected = rejected_,
                     .reason = end_reason_,
                     .message = end_message_,
                     .runtime_name = context_.runtime_name(),

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "agent/blocking_pool.h"
+#include "agent/pod/admission.h"
 #include "agent/pod/object_cache.h"
 #include "agent/pod/plan.h"
 #include "agent/pod/status_writer.h"
@@ -46,6 +47,8 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   // The context is kept alive by its workers.
   PodWorker(std::shared_ptr<WorkerContext> context, std::shared_ptr<const corev1::Pod> pod);
 
+  // Before start(): the node does not take the pod. It fails, and nothing of it is started.
+  void reject(Rejection rejection);
   // The runtime's view so far; then work begins.
   void start(PodObserved observed);
   void update(std::shared_ptr<const corev1::Pod> pod);
@@ -167,6 +170,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   std::map<std::string, std::string> volume_paths_;  // volume name -> host path
   bool started_ = false, stopped_ = false;
   bool deleted_ = false, removed_ = false, cleaning_ = false, terminated_ = false;
+  bool rejected_ = false;
   std::string end_reason_, end_message_;
   bool volumes_ready_ = false, volumes_busy_ = false, refreshing_ = false;
   std::optional<WallTime> volumes_retry_at_;

@@ -110,6 +110,16 @@ TEST_CASE("node object: labels are applied once, those without a value too") {
   CHECK_FALSE(apply_labels(with, node));
 }
 
+TEST_CASE("node object: extended resources that somebody patched in stay and can be given out") {
+  api::corev1::NodeStatus before;
+  before.capacity = {{"example.com/gpu", api::Quantity::of(3)},
+                     {"hugepages-2Mi", api::Quantity::of(1)}};
+  const auto status = make_status(facts(), before, WallTime{});
+  CHECK(status.capacity.at("example.com/gpu") == api::Quantity::of(3));
+  CHECK(status.allocatable.at("example.com/gpu") == api::Quantity::of(3));
+  CHECK_FALSE(status.capacity.contains("hugepages-2Mi"));
+}
+
 TEST_CASE("node flags: what is wrong is named") {
   CHECK(check_labels({"a=b", "example.com/c="}));
   CHECK(check_taints({"a=b:NoSchedule", "c:NoExecute", "d=:PreferNoSchedule"}));

@@ -15,7 +15,7 @@ struct World {
   PodObserved observed{{sandbox("s0")}, {}};
   std::map<std::string, ContainerMemory> memory;
   std::map<std::string, Waiting> waiting;
-  bool terminal = false;
+  bool terminal = false, rejected = false;
   std::string reason;
   std::map<std::string, std::string> messages;
 
@@ -28,6 +28,7 @@ struct World {
                         .host_ips = {"192.0.2.1"},
                         .now = kNow,
                         .terminal = terminal,
+                        .rejected = rejected,
                         .reason = reason,
                         .message = reason.empty() ? "" : "because",
                         .termination_messages = messages});
@@ -143,6 +144,10 @@ TEST_CASE("init containers hold the pod back") {
   CHECK(condition(s, "Initialized").status == "False");
   CHECK(condition(s, "Initialized").message == "containers with incomplete status: [a]");
   CHECK(s.containerStatuses[0].state.waiting->reason == "PodInitializing");
+  // A run is never ready, its success is.
+  w.memory["a"].ready = w.memory["a"].started = true;
+  CHECK_FALSE(w.run().initContainerStatuses[0].ready);
+  CHECK(condition(w.run(), "Initialized").status == "False");
   w.observed.containers = {container("a0", "a", ContainerState::kExited)};
   s = w.run();
   CHECK(condition(s, "Initialized").status == "True");
@@ -171,4 +176,20 @@ TEST_CASE("a restart keeps the run before as lastState when the runtime forgot i
   CHECK(s.restartCount == 1);
   REQUIRE(s.lastState.terminated);
   CHECK(s.lastState.terminated->exitCode == 2);
+}
+
+TEST_CASE("a pod that the node refused has no containers, after a restart of the agent neither") {
+  World w;
+  w.pod = pod_of(R"({"containers":[{"name":"c"}]})");
+  w.rejected = true;
+  w.reason = "NodePorts";
+  auto s = w.run();
+  CHECK(s.phase == "Failed");
+  CHECK(s.reason == "NodePorts");
+  CHECK(s.containerStatuses.empty());
+  CHECK(s.conditions.empty());
+  w.pod.status = s;
+  w.rejected = false;
+  w.reason.clear();
+  CHECK(api::equal(w.run(), s));
 }
