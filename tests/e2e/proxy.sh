@@ -67,6 +67,9 @@ api GET "$ns/services/n2:80/proxy" >/dev/null
 same "without a slash" 301 "$(cat "$work/code")"
 api GET "$ns/services/n2:80/proxy/nothing" >/dev/null
 same "the pod's own answer" 404 "$(cat "$work/code")"
+check "a page" k exec web-n2 -- sh -c 'echo "<a href=\"/next\">next</a>" >/www/page.html'
+same "links of a page lead through the proxy" "<a href=\"$ns/services/n2:80/proxy/next\">next</a>" \
+  "$(api GET "$ns/services/n2:80/proxy/page.html")"
 check_out "no such port" 'no service port 81 found for service \\"n2\\"' api GET "$ns/services/n2:81/proxy/"
 same "its code" 503 "$(cat "$work/code")"
 check_out "no such scheme" 'invalid service request \\"ftp:n2:80\\"' api GET "$ns/services/ftp:n2:80/proxy/"

@@ -5,10 +5,12 @@
 #include <array>
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 
 #include "orch/base/strings.h"
 #include "server/api/internals.h"
 #include "server/api/node_connector.h"
+#include "server/api/subresources/html_links.h"
 
 namespace orch::server {
 namespace {
@@ -49,6 +51,7 @@ struct Transfer {
   std::string error;      // of the connection
   std::string collected;  // body of a failure
   std::shared_ptr<net::Stream> stream;
+  std::optional<HtmlLinks> links;  // the backend's thread's
   std::shared_ptr<net::HttpClient::Cancel> cancel = net::HttpClient::make_cancel();
 
   // False = the client's side will not come (gone before its headers went out, HEAD).
@@ -68,7 +71,7 @@ struct Transfer {
       if (!wait_for_stream(lock)) return false;
       out = stream;
     }
-    if (!out->write(std::string(bytes))) return false;
+    if (!out->write(links ? links->feed(bytes) : std::string(bytes))) return false;
     // In steps, so that a stopping server need not wait for a slow reader.
     for (Millis waited{0}; waited < kPeerPatience; waited += kPeerStep) {
       if (out->wait_below(kBufferedMax, kPeerStep)) return true;
@@ -83,7 +86,9 @@ struct Transfer {
     if (!result) error = result.error();
     changed.notify_all();
     if (!has_head || collecting) return;
-    if (wait_for_stream(lock)) stream->finish();
+    if (!wait_for_stream(lock)) return;
+    if (links) (void)stream->write(links->finish());
+    stream->finish();
   }
 };
 
@@ -91,6 +96,11 @@ void copy_headers(const net::Headers& from, net::HttpResponse& response) {
   for (const auto& [name, value] : from) {
     if (!hop_by_hop(name)) response.headers.emplace(name, value);
   }
+}
+
+bool has_links(const net::HttpResult& head) {
+  return to_lower(net::header(head.headers, "Content-Type")).starts_with("text/html") &&
+         net::header(head.headers, "Content-Encoding").empty();
 }
 
 bool refused_redirect(const net::HttpResult& head, const RelayRequest& request) {
@@ -104,6 +114,7 @@ void run(Transfer& transfer, const RelayRequest& request) {
         std::lock_guard lock(transfer.mutex);
         transfer.head = head;
         transfer.has_head = true;
+        if (request.on_link && has_links(head)) transfer.links.emplace(request.on_link);
         transfer.collecting =
             (head.status >= 400 && request.on_error) || refused_redirect(head, request);
         transfer.changed.notify_all();

@@ -23,6 +23,8 @@ struct RelayRequest {
   std::string content_type;  // instead of the backend's
   std::string unreachable;   // before the reason why the backend cannot be reached; answered 503
   std::function<std::string(std::string_view)> on_location;
+  // Links of HTML pages (those without Content-Encoding); empty = pages are passed on as they are.
+  std::function<std::string(std::string_view)> on_link;
 };
 // Streams the backend's answer to the client.
 api::ApiResult<Unit> relay(ApiServer& server, RelayRequest request, net::HttpResponse& response);

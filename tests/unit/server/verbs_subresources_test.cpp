@@ -121,7 +121,9 @@ TEST_CASE("eviction asks the disruption budget") {
         std::string::npos);
   CHECK(api.get(std::string(kPods) + "/p").at("metadata.deletionTimestamp").empty());
   api.patch(budgets + "/b/status", kMerge, R"({"status":{"disruptionsAllowed":1}})");
-  CHECK(api.post(url, R"({"metadata":{"name":"p"}})").status == 201);
+  // Clients of old still send the version of old.
+  CHECK(api.post(url, R"({"apiVersion":"policy/v1beta1","kind":"Eviction","metadata":{"name":"p"}})")
+            .status == 201);
   CHECK(!api.get(std::string(kPods) + "/p").at("metadata.deletionTimestamp").empty());
   const auto spent = api.get(budgets + "/b");
   CHECK(spent.at("status.disruptionsAllowed") == "0");

@@ -1,6 +1,5 @@
 // pods/proxy, services/proxy and nodes/proxy: requests passed on to what the name says,
-// "[scheme:]name[:port]". Redirects go to the client, with a Location that leads through the proxy
-// again.
+// "[scheme:]name[:port]". Redirects and the links of HTML pages lead through the proxy again.
 #include <arpa/inet.h>
 #include <fmt/format.h>
 
@@ -30,6 +29,12 @@ std::string base_url(const ProxyName& target, const std::string& host, std::stri
 
 api::Error address_not_allowed() { return api::bad_request("address not allowed"); }
 
+bool may_be_page(const net::Headers& headers) {
+  const std::string_view accept = net::header(headers, "Accept");
+  return accept.empty() || accept.find("text/html") != std::string_view::npos ||
+         accept.find("*/*") != std::string_view::npos;
+}
+
 Answer pass_on(ApiServer& server, Call& call, const api::ResourceInfo& resource,
                std::shared_ptr<net::HttpClient> client, const std::string& backend,
                net::HttpResponse& response) {
@@ -38,7 +43,9 @@ Answer pass_on(ApiServer& server, Call& call, const api::ResourceInfo& resource,
       writer.admit(Operation::kConnect, call.info.namespace_, call.info.name, "proxy", nullptr));
   const ProxyPath path = split_proxy_path(call.http->target);
   const bool upgrade = wants_upgrade(call);
-  if (path.rest.empty() && !upgrade) {  // so that relative links of the page lead back here
+  const bool reads = call.method == "GET" || call.method == "HEAD";
+  if (path.rest.empty() && !upgrade &&
+      reads) {  // so that relative links of the page lead back here
     response.status = 301;
     response.set("Location", path.prefix + "/" + path.query);
     return Unit{};
@@ -59,6 +66,9 @@ Answer pass_on(ApiServer& server, Call& call, const api::ResourceInfo& resource,
   request.on_location = [prefix = path.prefix, backend, host](std::string_view location) {
     return rewrite_location(location, prefix, backend, host);
   };
+  request.on_link = request.on_location;
+  // A page must come plain for its links to be found.
+  if (may_be_page(request.headers)) request.headers.erase("Accept-Encoding");
   return relay(server, std::move(request), response);
 }
 

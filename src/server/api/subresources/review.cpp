@@ -168,7 +168,7 @@ api::ApiResult<Unit> fill(ApiServer& server, const Call& call, api::Object& obje
 Answer answer_review(ApiServer& server, Call& call, const api::ResourceInfo& resource,
                      net::HttpResponse& response) {
   if (resource.kind == "Binding") return create_binding(server, call, resource, response);
-  ORCH_TRY(const Encoding encoding, encoding_of(call, server.env().clock.now()));
+  ORCH_TRY(const Encoding encoding, encoding_of(call, server.env().clock.now(), false));
   ORCH_TRY(const WriteOptions options, write_options(call, "CreateOptions"));
   ORCH_TRY(auto object, decode_body(call, *resource.type, options.field_validation));
   ORCH_CHECK(match_url_on_create(call, resource, *object));

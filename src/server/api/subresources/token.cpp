@@ -69,7 +69,7 @@ api::ApiResult<Unit> bind_to(ApiServer& server, const TokenRequest& request,
 
 Answer serve_token(ApiServer& server, Call& call, const api::ResourceInfo& resource,
                    net::HttpResponse& response) {
-  ORCH_TRY(const Encoding encoding, encoding_of(call, server.env().clock.now()));
+  ORCH_TRY(const Encoding encoding, encoding_of(call, server.env().clock.now(), false));
   ORCH_TRY(const WriteOptions options, write_options(call, "CreateOptions"));
   ORCH_TRY(auto object, decode_body(call, TokenRequest::type_info(), options.field_validation));
   auto& request = static_cast<TokenRequest&>(*object);
