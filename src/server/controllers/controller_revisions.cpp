@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "orch/api/codec.h"
+#include "orch/api/json_value.h"
 #include "orch/base/strings.h"
 #include "server/controllers/pods.h"
 
@@ -27,11 +28,23 @@ void sort_by_age(std::vector<RevisionPtr>& revisions) {
   });
 }
 
+std::string canonical(const std::string& json) {
+  const auto value = JsonValue::parse(json);
+  return value ? value->dump_go() : json;
+}
+
+// Other controllers may have written the same data in another order.
+bool has_data(const ControllerRevision& revision, const std::string& data) {
+  return revision.data.text == data || canonical(revision.data.text) == data;
+}
+
 }  // namespace
 
 std::string template_patch(const corev1::PodTemplateSpec& pod_template) {
-  // A template has containers, so its text is never just "{}".
-  return R"({"spec":{"template":{"$patch":"replace",)" + to_json(pod_template).substr(1) + "}}";
+  // A template has containers, so its text is never just "{}". Its form is the one that kubectl
+  // makes of the template when it looks for the current revision, byte for byte.
+  return canonical(R"({"spec":{"template":{"$patch":"replace",)" + to_json(pod_template).substr(1) +
+                   "}}");
 }
 
 Result<corev1::PodTemplateSpec, std::string> template_of(const ControllerRevision& revision) {
@@ -53,7 +66,7 @@ RevisionPlan plan_revisions(const std::vector<RevisionPtr>& revisions, const std
   RevisionPlan plan;
   int64_t newest_other = 0;
   for (const auto& revision : sorted) {
-    if (revision->data.text != data) {
+    if (!has_data(*revision, data)) {
       newest_other = std::max(newest_other, revision->revision);
       continue;
     }
@@ -134,7 +147,7 @@ Result<RevisionPtr, client::ReconcileError> RevisionHistory::create(
                                                             revision.metadata.name);
     if (!existing) return Err(existing.error());
     // Made a moment ago, not seen in the cache yet; else another one has the name.
-    if (existing->data.text == data && is_controlled_by(*existing, owner)) {
+    if (has_data(*existing, data) && is_controlled_by(*existing, owner)) {
       return std::make_shared<const ControllerRevision>(std::move(*existing));
     }
     ++collision_count;

@@ -408,6 +408,21 @@ TEST_CASE("revisions: found, taken back with a new number, made") {
   ControllerRevision stored;
   stored.data.text = template_patch(s.set.spec.template_);
   CHECK(stored.data.text.starts_with(R"({"spec":{"template":{"$patch":"replace","metadata":)"));
+  // Keys in order all the way down, as kubectl makes it: it looks for these bytes.
+  api::corev1::PodTemplateSpec small;
+  small.spec.containers.emplace_back().name = "c";
+  small.spec.containers[0].image = "a&b";
+  small.spec.restartPolicy = "Always";
+  CHECK(
+      template_patch(small) ==
+      R"({"spec":{"template":{"$patch":"replace","metadata":{"creationTimestamp":null},"spec":{)"
+      R"("containers":[{"image":"a\u0026b","name":"c","resources":{}}],"restartPolicy":"Always"}}}})");
+  auto written_otherwise = std::make_shared<ControllerRevision>();
+  written_otherwise->revision = 7;
+  written_otherwise->data.text =
+      R"({"spec":{"template":{"spec":{"restartPolicy":"Always","containers":[{"resources":{},)"
+      R"("name":"c","image":"a&b"}]},"metadata":{"creationTimestamp":null},"$patch":"replace"}}})";
+  CHECK(plan_revisions({written_otherwise}, template_patch(small)).same == written_otherwise);
   const auto restored = template_of(stored);
   REQUIRE(restored);
   CHECK(api::equal(*restored, s.set.spec.template_));
