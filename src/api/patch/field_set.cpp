@@ -48,6 +48,7 @@ FieldSet& FieldSet::operator=(FieldSet&&) noexcept = default;
 FieldSet::~FieldSet() = default;
 
 bool element_less(std::string_view a, std::string_view b) {
+  if (a.starts_with("f:")) return a < b;  // no numbers to look into
   size_t n = std::min(a.size(), b.size()), i = 0, digits = 0;
   bool quoted = false;
   for (; i < n && a[i] == b[i]; ++i) {
@@ -55,7 +56,7 @@ bool element_less(std::string_view a, std::string_view b) {
     digits = is_digit(a[i]) ? digits + 1 : 0;
   }
   bool digit_a = i < a.size() && is_digit(a[i]), digit_b = i < b.size() && is_digit(b[i]);
-  if (!a.starts_with("f:") && !quoted && (digits > 0 || (digit_a && digit_b))) {
+  if (!quoted && (digits > 0 || (digit_a && digit_b))) {
     // Inside a number: the longer one is greater.
     size_t end_a = i, end_b = i;
     while (end_a < a.size() && is_digit(a[end_a])) ++end_a;
@@ -83,6 +84,10 @@ std::string shown_element(std::string_view element) {
 }
 
 FieldSet& FieldSet::child(std::string_view element) {
+  // Mostly they come in order.
+  if (children_.empty() || element_less(children_.back().element, element)) {
+    return children_.emplace_back(Child{std::string(element), {}}).set;
+  }
   auto it = position(children_, element);
   if (it == children_.end() || it->element != element) {
     it = children_.insert(it, Child{std::string(element), {}});

@@ -5,6 +5,7 @@
 #include "orch/api/codec.h"
 #include "orch/api/corev1.h"
 #include "orch/api/patch.h"
+#include "orch/api/storage_version.h"
 #include "orch/base/json_scan.h"
 #include "server/api/pod_warnings.h"
 #include "server/api/resource_traits.h"
@@ -89,21 +90,24 @@ api::ApiResult<Unit> Writer::check_namespace(const api::Object& object) {
   return Unit{};
 }
 
-api::ApiResult<Unit> Writer::own_fields(std::string_view before, api::Object& now,
-                                        std::string_view subresource) {
-  ORCH_TRY(const std::string tracked,
-           api::track_update(before, Registry::encode(now), options_.field_manager, subresource,
-                             server_.env().clock.now(), *resource_.type));
+api::ApiResult<std::string> Writer::own_fields(std::string_view before, std::string text,
+                                               api::Object& now, std::string_view subresource) {
+  ORCH_TRY(std::string tracked, api::track_update(before, text, options_.field_manager, subresource,
+                                                  server_.env().clock.now(), *resource_.type));
   const auto entries = json_path(tracked, "metadata.managedFields");
+  // What the codec would write otherwise than it stands there takes the way through the object, so
+  // that equal objects have equal texts.
+  const bool plain = !entries || entries->find_first_of("<>&\xe2") == entries->npos;
+  if (plain && api::storage_version(resource_) == nullptr) return tracked;
   now.metadata.managedFields.clear();
-  if (!entries) return Unit{};
+  if (!entries) return Registry::encode(now);
   api::metav1::ObjectMeta meta;
   const std::string wrapped = "{\"managedFields\":" + std::string(*entries) + "}";
   if (auto ok = api::decode_json(wrapped, api::metav1::ObjectMeta::type_info(), &meta); !ok) {
     return Err(api::internal_error("managedFields: " + ok.error().message));
   }
   now.metadata.managedFields = std::move(meta.managedFields);
-  return Unit{};
+  return Registry::encode(now);
 }
 
 api::ApiResult<Stored> Writer::create(std::unique_ptr<api::Object> object) {
@@ -157,14 +161,14 @@ api::ApiResult<Stored> Writer::create_once(api::Object& object) {
     ORCH_TRY(ticket, server_.services().allocate(*service, nullptr));
   }
   if (chain != nullptr) ORCH_CHECK(chain->validate(request));
-  ORCH_CHECK(own_fields("", object, ""));
+  ORCH_TRY(const std::string text, own_fields("", Registry::encode(object), object, ""));
   if (options_.dry_run) {
     if (server_.registry().get(resource_, meta.namespace_, meta.name)) {
       return Err(api::already_exists(resource_.group_resource(), meta.name));
     }
-    return Stored(Stored::pack(Registry::encode(object)), 0);
+    return Stored(Stored::pack(text), 0);
   }
-  ORCH_TRY(auto stored, server_.registry().create(resource_, object));
+  ORCH_TRY(auto stored, server_.registry().create(resource_, object, text));
   ticket.commit();
   return stored;
 }
@@ -241,7 +245,7 @@ api::ApiResult<Unit> Writer::validate_update(const Update& update, const api::Ob
 }
 
 bool Writer::unchanged(const Update& update, const Stored& stored, const api::Object& old,
-                       api::Object& now) const {
+                       api::Object& now, std::string_view text) const {
   if (update.ownership_done) {
     if (!only_managed_times_differ(now.metadata, old.metadata)) return false;
     auto fields = std::move(now.metadata.managedFields);
@@ -250,7 +254,7 @@ bool Writer::unchanged(const Update& update, const Stored& stored, const api::Ob
     now.metadata.managedFields = std::move(fields);
     return false;
   }
-  return Registry::encode(now) == stored.raw();
+  return text == stored.raw();
 }
 
 api::ApiResult<std::optional<Written>> Writer::try_update(const Update& update,
@@ -306,15 +310,15 @@ api::ApiResult<std::optional<Written>> Writer::try_update(const Update& update,
     if (!gone) return std::optional<Written>();
     return std::optional<Written>(Written{std::move(gone->object), false, true});
   }
-  if (unchanged(update, stored, *old, *now)) return std::optional<Written>(Written{stored});
+  std::string text = Registry::encode(*now);
+  if (unchanged(update, stored, *old, *now, text)) return std::optional<Written>(Written{stored});
   if (!update.ownership_done) {
-    ORCH_CHECK(own_fields(stored.raw(), *now, update.subresource));
+    ORCH_TRY(text, own_fields(stored.raw(), std::move(text), *now, update.subresource));
   }
   if (options_.dry_run) {
-    return std::optional<Written>(
-        Written{Stored(Stored::pack(Registry::encode(*now)), stored.revision())});
+    return std::optional<Written>(Written{Stored(Stored::pack(text), stored.revision())});
   }
-  ORCH_TRY(auto written, server_.registry().replace(resource_, *now, stored.revision()));
+  ORCH_TRY(auto written, server_.registry().replace(resource_, *now, text, stored.revision()));
   if (!written) return std::optional<Written>();
   ticket.commit();
   return std::optional<Written>(Written{std::move(*written)});

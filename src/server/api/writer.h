@@ -68,9 +68,10 @@ class Writer {
   api::ApiResult<Unit> validate_update(const Update& update, const api::Object& old,
                                        api::Object& now);
   bool unchanged(const Update& update, const Stored& stored, const api::Object& old,
-                 api::Object& now) const;
-  api::ApiResult<Unit> own_fields(std::string_view before, api::Object& now,
-                                  std::string_view subresource);
+                 api::Object& now, std::string_view text) const;
+  // `text` (the object, encoded) with its managedFields brought up to date.
+  api::ApiResult<std::string> own_fields(std::string_view before, std::string text,
+                                         api::Object& now, std::string_view subresource);
   api::ApiResult<std::optional<Deleted>> try_remove(const Stored& stored,
                                                     const api::metav1::DeleteOptions& options);
   api::ApiResult<std::optional<Deleted>> erase(const Stored& stored, const api::Object& object);

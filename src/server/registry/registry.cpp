@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "orch/api/codec.h"
+#include "orch/base/json_scan.h"
 #include "orch/base/log.h"
 #include "server/registry/continue_token.h"
 #include "server/registry/event_leases.h"
@@ -58,10 +59,24 @@ api::ApiResult<std::unique_ptr<api::Object>> Registry::decode(const api::Resourc
 }
 
 std::string Registry::encode(const api::Object& object) {
-  if (object.metadata.resourceVersion.empty()) return api::to_json(object);
-  auto copy = object.clone();
-  copy->metadata.resourceVersion.clear();
-  return api::to_json(*copy);
+  std::string text = api::to_json(object);
+  if (object.metadata.resourceVersion.empty()) return text;
+  // Cut out: a copy of the object would cost more than all the rest.
+  const std::string_view metadata = json_member(text, "metadata").value_or("{}");
+  size_t begin = 0, end = 0;
+  json_members(metadata, [&](std::string_view key, std::string_view value) {
+    if (key != "resourceVersion") return true;
+    begin = static_cast<size_t>(key.data() - text.data()) - 1;
+    end = static_cast<size_t>(value.data() - text.data()) + value.size();
+    return false;
+  });
+  if (text[end] == ',') {
+    ++end;
+  } else if (text[begin - 1] == ',') {
+    --begin;
+  }
+  text.erase(begin, end - begin);
+  return text;
 }
 
 api::ApiResult<Stored> Registry::get(const api::ResourceInfo& resource, std::string_view ns,
@@ -85,9 +100,9 @@ api::ApiResult<Unit> Registry::wait_for(Revision minimum) {
 }
 
 api::ApiResult<Stored> Registry::create(const api::ResourceInfo& resource,
-                                        const api::Object& object) {
+                                        const api::Object& object, std::string_view json) {
   const std::string k = key(resource, object.metadata.namespace_, object.metadata.name);
-  storage::Bytes value = for_store(resource, object);
+  storage::Bytes value = for_store(resource, object, json);
   storage::TxnRequest txn;
   txn.compares.push_back({k, "", Compare::Target::kMod, Compare::Op::kEqual, 0, ""});
   txn.success.push_back(Op::put(k, value, lease_of(resource)));
@@ -101,9 +116,9 @@ api::ApiResult<Stored> Registry::create(const api::ResourceInfo& resource,
 
 api::ApiResult<std::optional<Stored>> Registry::replace(const api::ResourceInfo& resource,
                                                         const api::Object& object,
-                                                        Revision expected) {
+                                                        std::string_view json, Revision expected) {
   const std::string k = key(resource, object.metadata.namespace_, object.metadata.name);
-  storage::Bytes value = for_store(resource, object);
+  storage::Bytes value = for_store(resource, object, json);
   storage::TxnRequest txn;
   txn.compares.push_back({k, "", Compare::Target::kMod, Compare::Op::kEqual, expected, ""});
   txn.success.push_back(Op::put(k, value, lease_of(resource)));

@@ -102,11 +102,12 @@ class Registry {
   // Everything now, for internal use.
   api::ApiResult<Page> list_all(const api::ResourceInfo& resource, std::string_view ns = "");
 
-  // 409 AlreadyExists.
-  api::ApiResult<Stored> create(const api::ResourceInfo& resource, const api::Object& object);
+  // `json` is the object's encode(). 409 AlreadyExists.
+  api::ApiResult<Stored> create(const api::ResourceInfo& resource, const api::Object& object,
+                                std::string_view json);
   // nullopt = someone else wrote since `expected`: read again.
   api::ApiResult<std::optional<Stored>> replace(const api::ResourceInfo& resource,
-                                                const api::Object& object,
+                                                const api::Object& object, std::string_view json,
                                                 storage::Revision expected);
   // The deletion's revision; nullopt = someone else wrote since `expected`.
   api::ApiResult<std::optional<storage::Revision>> erase(const api::ResourceInfo& resource,

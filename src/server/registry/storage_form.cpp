@@ -11,10 +11,15 @@ const api::ResourceInfo& kept_as(const api::ResourceInfo& resource) {
   return other == nullptr ? resource : *other->resource;
 }
 
-storage::Bytes for_store(const api::ResourceInfo& resource, const api::Object& object) {
+storage::Bytes for_store(const api::ResourceInfo& resource, const api::Object& object,
+                         std::string_view json) {
   const api::StorageVersion* other = api::storage_version(resource);
-  if (other == nullptr) return Stored::pack(Registry::encode(object));
+  if (other == nullptr) return Stored::pack(json);
   return Stored::pack(Registry::encode(*other->to_stored(object)));
+}
+
+storage::Bytes for_store(const api::ResourceInfo& resource, const api::Object& object) {
+  return for_store(resource, object, Registry::encode(object));
 }
 
 Stored from_store(const api::ResourceInfo& resource, Stored kept) {

@@ -9,7 +9,9 @@ namespace orch::server {
 
 // The resource under whose keys objects of `resource` are.
 const api::ResourceInfo& kept_as(const api::ResourceInfo& resource);
-// The store's value of an object.
+// The store's value of an object; `json` is its Registry::encode().
+storage::Bytes for_store(const api::ResourceInfo& resource, const api::Object& object,
+                         std::string_view json);
 storage::Bytes for_store(const api::ResourceInfo& resource, const api::Object& object);
 // A value of the store as `resource` shows it. What does not decode stays as it is: whoever decodes
 // it tells.

@@ -204,6 +204,10 @@ TEST_CASE("a body of another kind is refused as upstream's decoder does") {
         "version/kind; json parse error: unexpected end of JSON input (<empty>)");
   CHECK(message("{\"metadata\":").find("unexpected end of JSON input ({\"metadata\":)") !=
         std::string::npos);
+  CHECK(message(R"({"kind":"ConfigMap","apiVersion":"v1","data":{"a":1,}})") ==
+        "the object provided is unrecognized (must be of type ConfigMap): couldn't get "
+        "version/kind; json parse error: invalid character '}' looking for beginning of object "
+        "key string ({\"kind\":\"ConfigMap\",\"apiVersio ...)");
   // Nothing said at all means what the URL says.
   CHECK(api.post(kConfigMaps, R"({"metadata":{"name":"bare"}})").status == 201);
 }
