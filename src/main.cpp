@@ -25,6 +25,7 @@ constexpr Verb kVerbs[] = {
     {"certificate", cmd::certificate_command, "check or rotate certificates and authorities"},
     {"token", cmd::token_command, "make, list, delete or rotate tokens for joining"},
     {"simulate", cmd::simulate_command, "ask a cluster of hollow nodes what fits where, and how fast"},
+    {"check", cmd::check_command, "look at this node as the CIS Kubernetes Benchmark does"},
     {"killall", cmd::killall_command, "stop everything orch made on this machine; data stays"},
     {"uninstall", cmd::uninstall_command, "killall, then delete all data"},
 };

@@ -118,6 +118,7 @@ Result<Unit, std::string> AgentImpl::start_network() {
 Result<Unit, std::string> AgentImpl::start_pods() {
   PodManagerConfig config;
   config.data_dir = config_.data_dir;
+  config.seccomp_default = config_.seccomp_default;
   config.node_name = identity_.node_name;
   config.node_ips = {identity_.node_ip};
   config.cluster_dns = {identity_.cluster.cluster_dns};

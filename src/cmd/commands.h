@@ -11,6 +11,7 @@ int certificate_command(int argc, char** argv);
 int token_command(int argc, char** argv);
 int secrets_command(int argc, char** argv);
 int simulate_command(int argc, char** argv);
+int check_command(int argc, char** argv);
 int killall_command(int argc, char** argv);
 int uninstall_command(int argc, char** argv);
 

@@ -50,6 +50,9 @@ void add_agent_options(Options& options, agent::AgentConfig& agent) {
   options.add("kubelet-port", agent.kubelet_port, "Port of the agent's API");
   options.add("container-runtime-endpoint", agent.container_runtime_endpoint,
               "CRI socket of a running runtime (default: orch starts a containerd of its own)");
+  options.add("seccomp-default", agent.seccomp_default,
+              "Pods that name no seccomp profile get the runtime's own "
+              "(--seccomp-default=false: none)");
   options.add("overlay", agent.overlay, "How pods reach other nodes: vxlan, host-gw or none");
   options.add("proxy-mode", agent.proxy_mode, "How Services are programmed: nftables or iptables");
 }

@@ -92,8 +92,9 @@ Result<Unit, Error> set_security(const ContainerInput& input, ContainerSpec& out
       out.apparmor_localhost = apparmor->localhostProfile.value_or("");
     }
   }
-  ORCH_TRY(out.seccomp,
-           seccomp_profile(profile, SeccompProfile{SeccompProfile::Type::kUnconfined, ""}));
+  const auto fallback = input.seccomp_default ? SeccompProfile::Type::kRuntimeDefault
+                                              : SeccompProfile::Type::kUnconfined;
+  ORCH_TRY(out.seccomp, seccomp_profile(profile, SeccompProfile{fallback, ""}));
   const bool unmasked = sc != nullptr && sc->procMount == "Unmasked";
   if (!out.privileged && !unmasked) {
     out.masked_paths = kMaskedPaths;

@@ -26,6 +26,7 @@ struct ContainerInput {
   Variables environment;
   std::vector<MountSpec> mounts;    // volumes, hosts file, termination log
   std::string target_container_id;  // ephemeral containers' targetContainerName
+  bool seccomp_default = true;      // RuntimeDefault where no profile is named
   int64_t node_memory_bytes = 0;
   bool cgroup_v2 = false;
   std::string instance;

@@ -218,6 +218,7 @@ void PodWorker::build(const std::shared_ptr<Start>& start) {
                                .environment = std::move(environment.variables),
                                .mounts = std::move(mounted),
                                .target_container_id = start->target_container_id,
+                               .seccomp_default = context.config.seccomp_default,
                                .node_memory_bytes = context.node_memory_bytes,
                                .cgroup_v2 = cgroup_is_v2(),
                                .instance = context.instance};
