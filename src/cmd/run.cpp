@@ -8,6 +8,7 @@
 #include "cmd/commands.h"
 #include "cmd/options.h"
 #include "cmd/process.h"
+#include "cmd/secrecy.h"
 #include "orch/agent/agent.h"
 #include "orch/base/file.h"
 #include "orch/base/log.h"
@@ -119,6 +120,7 @@ int server_command(int argc, char** argv) {
   add_access_options(options, config.access);
   add_agent_options(options, agent_config);
   if (auto parsed = options.parse(argc, argv); !parsed) return print_exit(parsed.error());
+  keep_secrets(argc, argv);
   if (auto level = set_log_level(log_level); !level) return fail(level.error());
   if (!disable_agent) {
     if (auto checked = agent::check_agent_config(agent_config); !checked) {
@@ -167,6 +169,7 @@ int agent_command(int argc, char** argv) {
   options.add("log-level", log_level, "debug, info, warn or error");
   add_agent_options(options, config);
   if (auto parsed = options.parse(argc, argv); !parsed) return print_exit(parsed.error());
+  keep_secrets(argc, argv);
   if (auto level = set_log_level(log_level); !level) return fail(level.error());
 
   if (config.join.empty()) return fail("--join is required: the server's URL, https://SERVER:6443");
