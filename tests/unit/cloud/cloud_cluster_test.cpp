@@ -97,8 +97,15 @@ struct Cloud : ApiFixture {
   Answer read(const std::string& name) {
     return get("/api/v1/namespaces/default/services/" + name);
   }
+  corev1::Service service_of(const std::string& name) {
+    auto found = client.get<corev1::Service>("default", name);
+    REQUIRE(found);
+    return *found;
+  }
   std::string ip_of(const std::string& name) {
-    return read(name).at("status.loadBalancer.ingress.0.ip");
+    const auto service = service_of(name);
+    const auto& ingress = service.status.loadBalancer.ingress;
+    return ingress.empty() ? "" : ingress.front().ip;
   }
   Strings events_of(const std::string& name) {
     Strings out;
@@ -152,7 +159,10 @@ TEST_CASE("cloud: a new node gets its identity, labels and addresses, and loses 
   cloud.patch("/api/v1/nodes/n1", "application/merge-patch+json",
               R"({"metadata":{"annotations":{"orch.io/node-external-ip":"203.0.113.1"}}})");
   cloud.advance(Millis{300});
-  CHECK(cloud.get("/api/v1/nodes/n1").at("status.addresses.1.type") == "ExternalIP");
+  const auto told = cloud.client.get<corev1::Node>("", "n1");
+  REQUIRE(told);
+  REQUIRE(told->status.addresses.size() == 3);
+  CHECK(told->status.addresses[1].type == "ExternalIP");
   cloud.check_quiet();
 }
 
@@ -201,8 +211,8 @@ TEST_CASE("cloud: a load balancer's life on node addresses") {
   cloud.node("n1", "10.0.0.1");
   cloud.service("web");
   CHECK(cloud.ip_of("web") == "10.0.0.1");
-  CHECK(cloud.read("web").at("metadata.finalizers.0") ==
-        "service.kubernetes.io/load-balancer-cleanup");
+  CHECK(cloud.service_of("web").metadata.finalizers ==
+        Strings{"service.kubernetes.io/load-balancer-cleanup"});
   CHECK(cloud.has_event("web", "EnsuringLoadBalancer: Ensuring load balancer"));
   CHECK(cloud.has_event("web", "EnsuredLoadBalancer: Ensured load balancer"));
   cloud.check_quiet();
