@@ -120,9 +120,13 @@ struct StatusWriter::State : std::enable_shared_from_this<State> {
     if (remove && server) return remove_pod(*server);
     for (int round = 0;; ++round) {
       if (!server || round > 0) {
-        ORCH_TRY(auto fresh,
-                 client.get<corev1::Pod>(wanted->metadata.namespace_, wanted->metadata.name));
-        server = std::make_shared<const corev1::Pod>(std::move(fresh));
+        auto fresh = client.get<corev1::Pod>(wanted->metadata.namespace_, wanted->metadata.name);
+        // A node may not see Pods of other nodes: one of this name that is there now is not ours.
+        if (!fresh && fresh.error().is("Forbidden")) {
+          return Err(api::not_found({"", "pods"}, wanted->metadata.name));
+        }
+        if (!fresh) return Err(std::move(fresh).error());
+        server = std::make_shared<const corev1::Pod>(std::move(*fresh));
       }
       if (server->metadata.uid != wanted->metadata.uid) {
         return Err(api::not_found({"", "pods"}, wanted->metadata.name));

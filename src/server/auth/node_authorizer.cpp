@@ -183,8 +183,9 @@ bool NodeAuthorizer::reaches(const std::string& node, const Attributes& a) const
     return attachment && attachment->spec.nodeName == node;
   }
   if (a.resource == "pods") {
+    // Of a Pod that is gone it may learn that.
     const auto pod = pods_.get(a.namespace_, a.name);
-    return pod && pod->spec.nodeName == node;
+    return !pod || pod->spec.nodeName == node;
   }
   const bool through_claims = a.resource == "persistentvolumes" || a.resource == "secrets";
   for (const auto& pod : pods_.by_index("node", node)) {
