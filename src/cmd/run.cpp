@@ -89,6 +89,41 @@ void add_server_options(Options& options, server::ServerConfig& config) {
               "How many scheduled snapshots are kept");
   options.add("snapshot-dir", config.snapshot_dir,
               "Where snapshots go (default: DATA_DIR/server/snapshots)");
+  options.add("max-requests-inflight", config.max_requests_inflight,
+              "Reading requests served at once; with the next, the seats of priority and fairness");
+  options.add("max-mutating-requests-inflight", config.max_mutating_requests_inflight,
+              "Writing requests served at once");
+  options.add("request-timeout", config.request_timeout,
+              "How long a request may take, but for watches, logs and the like");
+  options.add("etcd-compaction-interval", config.etcd_compaction_interval,
+              "How much history the store keeps at least, such as 5m0s; 0 = all");
+  options.add("durable-leases", config.durable_leases,
+              "Writes Leases of nodes and Events to disk before they are answered, as all else");
+  options.add("secrets-encryption", config.secrets_encryption,
+              "Encrypts Secrets on disk, with a key made in DATA_DIR/server/cred");
+  options.add("encryption-provider-config", config.encryption_provider_config,
+              "A file with an EncryptionConfiguration (aesgcm, aescbc, identity)");
+  options.add("snapshot-schedule", config.snapshot_schedule,
+              "When to save snapshots of the store, a cron expression such as \"0 */6 * * *\"");
+  options.add("snapshot-retention", config.snapshot_retention,
+              "How many scheduled snapshots are kept");
+  options.add("snapshot-dir", config.snapshot_dir,
+              "Where snapshots go (default: DATA_DIR/server/snapshots)");
+  options.add("audit-policy-file", config.audit_policy_file,
+              "What is audited: an audit.k8s.io/v1 Policy (default: nothing)");
+  options.add("audit-log-path", config.audit_log_path, "Audit log; - is standard output");
+  options.add("audit-log-maxage", config.audit_log_maxage,
+              "Days that renamed audit logs are kept (0: for ever)");
+  options.add("audit-log-maxbackup", config.audit_log_maxbackup,
+              "How many renamed audit logs are kept (0: all)");
+  options.add("audit-log-maxsize", config.audit_log_maxsize,
+              "MiB after which the audit log is renamed");
+  options.add("audit-log-mode", config.audit_log_mode,
+              "How it is written: blocking, blocking-strict or batch");
+  options.add("audit-webhook-config-file", config.audit_webhook_config_file,
+              "kubeconfig of a server that takes audit events");
+  options.add("audit-webhook-mode", config.audit_webhook_mode,
+              "How they are sent: batch, blocking or blocking-strict");
   options.add("disable", config.disable, "Controllers and components to leave out, by name");
   options.add(
       "lb-pool", config.lb_pool,

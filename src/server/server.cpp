@@ -20,6 +20,7 @@
 #include "server/cloud/edge_provider.h"
 #include "server/control_plane_label.h"
 #include "server/controllers/controllers.h"
+#include "server/front.h"
 #include "server/http/handler.h"
 #include "server/identities.h"
 #include "server/join/join_handler.h"
@@ -84,6 +85,7 @@ class ServerImpl final : public Server {
   std::shared_ptr<net::TlsServerContext> serving_tls_;
   std::vector<std::shared_ptr<net::TlsClientContext>> kubelet_tls_;
   std::shared_ptr<CertificateKeeper> keeper_;
+  std::unique_ptr<Front> front_;
   std::unique_ptr<net::HttpServer> http_;
   // The loops: their own identities over the shared caches.
   std::unique_ptr<Identities> identities_;
@@ -185,7 +187,8 @@ Result<Unit, std::string> ServerImpl::start_http() {
   options.address = config_.bind_address;
   options.port = config_.https_listen_port;
   options.tls = *tls;
-  auto handler = make_http_handler(*api_);
+  ORCH_TRY(front_, Front::create(env_, config_, *api_, *informers_, *client_));
+  auto handler = front_->handler();
   auto http = net::HttpServer::start(
       options, [this, handler = std::move(handler)](const net::HttpRequest& request,
                                                     net::HttpResponse& response) {
@@ -275,7 +278,10 @@ Result<Unit, std::string> ServerImpl::start() {
   ORCH_CHECK(start_http());
   ORCH_CHECK(bootstrap_objects(*client_, {.kubernetes_ip = settings_.kubernetes_ip,
                                           .advertise_address = settings_.advertise_address,
-                                          .port = http_->port()}));
+                                          .port = http_->port(),
+                                          .client_ca_pem = pki_.client_ca.certificate_pem,
+                                          .request_header_ca_pem = "",
+                                          .request_header_name = ""}));
   ORCH_CHECK(start_loops());
   ORCH_CHECK(wait_until([this] { return informers_->all_synced(); }));
   ORCH_CHECK(write_kubeconfig());
@@ -320,6 +326,7 @@ void ServerImpl::stop() {
   if (scheduler_) scheduler_->stop();
   if (controllers_) controllers_->stop();
   if (informers_) informers_->stop();
+  if (front_) front_->stop();
   if (api_) api_->stop();  // ends watches, so that the HTTP server has nothing to wait for
   if (http_) http_->stop();
   if (maintenance_) maintenance_->stop();

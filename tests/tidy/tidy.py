@@ -91,7 +91,7 @@ def grep(tree, path, pattern):
 
 # Folder -> what it may include besides itself. Most specific prefix wins.
 ALL_SERVER = {"server", "server/registry", "server/auth", "server/admission", "server/api", "server/http",
-              "server/join", "server/pki", "server/maintenance", "server/controllers", "server/scheduler", "server/cloud"}
+              "server/join", "server/pki", "server/maintenance", "server/controllers", "server/scheduler", "server/cloud", "server/audit"}
 LAYERS = {
     "base": set(),
     "storage": {"base"},

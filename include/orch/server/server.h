@@ -34,6 +34,18 @@ struct ServerConfig {
   std::string agent_token;                     // "" = agents join with `token` alone
   std::string certificate_lifetime = "8760h";  // of leaves: agents', the server's own
   std::string node_name;                       // of the machine, for certificates
+  // Together the seats that priority and fairness shares out.
+  uint16_t max_requests_inflight = 400;
+  uint16_t max_mutating_requests_inflight = 200;
+  std::string request_timeout = "1m0s";        // not of watches, logs, execs, proxies
+  std::string audit_policy_file;               // audit.k8s.io/v1 Policy; "" = no audit
+  std::string audit_log_path;                  // "-" = standard output
+  uint16_t audit_log_maxage = 0;               // days; 0 = for ever
+  uint16_t audit_log_maxbackup = 0;            // renamed logs; 0 = all
+  uint16_t audit_log_maxsize = 100;            // MiB
+  std::string audit_log_mode = "blocking";     // or batch, blocking-strict
+  std::string audit_webhook_config_file;       // a kubeconfig
+  std::string audit_webhook_mode = "batch";
   std::string etcd_compaction_interval = "5m0s";  // how much history the store keeps; 0 = all
   bool durable_leases = false;                 // node Leases and Events are as durable as the rest
   bool secrets_encryption = false;             // with a key of orch's own, made if there is none

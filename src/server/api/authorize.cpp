@@ -53,10 +53,11 @@ std::string forbidden_text(const Attributes& a) {
   return text;
 }
 
-api::ApiResult<Unit> authorize(const Hooks& hooks, const Call& call) {
+api::ApiResult<Unit> authorize(const Hooks& hooks, const Call& call, Authorization* said) {
   if (hooks.authorizer == nullptr) return Unit{};
   const Attributes attributes = attributes_of(call);
   const Authorization verdict = hooks.authorizer->authorize(attributes);
+  if (said != nullptr) *said = verdict;
   if (verdict.decision == Decision::kAllow) return Unit{};
   std::string text = forbidden_text(attributes);
   if (!verdict.reason.empty()) text += ": " + verdict.reason;

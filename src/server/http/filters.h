@@ -1,8 +1,8 @@
 // The single filters. Each looks at or completes a Call; an error ends the request.
 #pragma once
 
-#include <atomic>
-#include <memory>
+#include <map>
+#include <mutex>
 
 #include "orch/api/error.h"
 #include "orch/net/http.h"
@@ -18,31 +18,23 @@ api::ApiResult<Unit> impersonate(const Hooks& hooks, const net::HttpRequest& req
 // Watches, logs, execs and proxies: not counted, not timed.
 bool long_running(const Call& call);
 
-// Counts requests in flight, by kind; 429 beyond the limit.
-class InFlight {
+// How many objects a list reads decides how much work it is: seats of flow control, 1 for all
+// other requests.
+class RequestCosts {
  public:
-  InFlight(int read_max, int mutating_max) : read_max_(read_max), mutating_max_(mutating_max) {}
-  class Slot {
-   public:
-    Slot() = default;
-    explicit Slot(std::atomic<int>* count) : count_(count) {}
-    Slot(Slot&& other) noexcept : count_(std::exchange(other.count_, nullptr)) {}
-    Slot& operator=(Slot&& other) noexcept {
-      std::swap(count_, other.count_);
-      return *this;
-    }
-    ~Slot() {
-      if (count_ != nullptr) count_->fetch_sub(1, std::memory_order_relaxed);
-    }
-
-   private:
-    std::atomic<int>* count_ = nullptr;
-  };
-  api::ApiResult<Slot> enter(const Call& call);
+  explicit RequestCosts(ApiServer& server) : server_(server) {}
+  int seats(const Call& call);
 
  private:
-  const int read_max_, mutating_max_;
-  std::atomic<int> reading_{0}, mutating_{0};
+  int64_t objects(const api::ResourceInfo& resource);
+
+  struct Count {
+    int64_t objects = 0;
+    MonoTime counted{};
+  };
+  ApiServer& server_;
+  std::mutex mutex_;
+  std::map<const api::ResourceInfo*, Count> counts_;
 };
 
 // apiserver_request_total and its kin, with bounded labels.

@@ -1,5 +1,6 @@
-// From net/http to the API: the request filters in upstream's order (exception guard, request info,
-// authentication, impersonation, max in flight, authorization) and the call itself. Any thread.
+// From net/http to the API: the request filters in upstream's order (guard, request info,
+// authentication, audit, impersonation, priority and fairness, authorization) and the call itself.
+// Any thread.
 #pragma once
 
 #include <memory>
@@ -11,9 +12,12 @@
 
 namespace orch::server {
 
+class Auditor;
+class FlowControl;
+
 struct HttpHandlerOptions {
-  int read_in_flight_max = 400;
-  int mutating_in_flight_max = 200;
+  FlowControl* flow = nullptr;  // null: nothing waits and nothing is refused
+  Auditor* audit = nullptr;     // null: nothing is audited
   Seconds request_timeout{60};
 };
 

@@ -104,20 +104,6 @@ TEST_CASE("token reviews") {
   CHECK(s.as("root", "POST", url, R"({"spec":{}})").status == 400);
 }
 
-TEST_CASE("max in flight") {
-  ApiFixture api;
-  HttpHandlerOptions options;
-  options.read_in_flight_max = 0;
-  options.mutating_in_flight_max = 1;
-  api.handler = make_http_handler(*api.server, options);
-  const auto refused = api.get(kConfigMaps);
-  CHECK(refused.status == 429);
-  CHECK(refused.header("Retry-After") == "1");
-  CHECK(api.post(kConfigMaps, config_map("a")).status == 201);
-  CHECK(api.post(kConfigMaps, config_map("b")).status == 201);  // the slot was given back
-  CHECK(api.get(std::string(kConfigMaps) + "?watch=1").status == 200);
-}
-
 TEST_CASE("labels of metrics are bounded") {
   ApiFixture api;
   for (int i = 0; i < 50; ++i) {

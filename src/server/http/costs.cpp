@@ -1,12 +1,20 @@
-// Max in flight, and the request metrics.
+// What requests cost, and the request metrics.
 #include <fmt/format.h>
 
-#include <utility>
+#include <algorithm>
 
 #include "orch/base/metrics.h"
+#include "orch/base/strings.h"
 #include "server/http/filters.h"
 
 namespace orch::server {
+namespace {
+
+constexpr Seconds kCountValid{5};
+constexpr int64_t kObjectsPerSeat = 100;
+constexpr int64_t kSeatsMax = 10;
+
+}  // namespace
 
 bool long_running(const Call& call) {
   const RequestInfo& info = call.info;
@@ -15,17 +23,37 @@ bool long_running(const Call& call) {
          info.subresource == "portforward" || info.subresource == "proxy";
 }
 
-api::ApiResult<InFlight::Slot> InFlight::enter(const Call& call) {
-  if (long_running(call) || call.user.in_group("system:masters")) return Slot();
-  const std::string& verb = call.info.verb;
-  const bool reads = verb == "get" || verb == "list" || verb == "head";
-  auto& count = reads ? reading_ : mutating_;
-  const int limit = reads ? read_max_ : mutating_max_;
-  Slot slot(&count);
-  if (count.fetch_add(1, std::memory_order_relaxed) >= limit) {
-    return Err(api::too_many_requests("Too many requests, please try again later.", 1));
+int64_t RequestCosts::objects(const api::ResourceInfo& resource) {
+  const MonoTime now = server_.env().clock.mono();
+  {
+    std::lock_guard lock(mutex_);
+    const auto it = counts_.find(&resource);
+    if (it != counts_.end() && now - it->second.counted < kCountValid) return it->second.objects;
   }
-  return slot;
+  storage::RangeRequest range;
+  range.key = Registry::prefix(resource);
+  range.range_end = range.key;
+  ++range.range_end.back();
+  range.count_only = true;
+  const auto answer = server_.registry().store().range(range);
+  const int64_t objects = answer ? answer->count : 0;
+  std::lock_guard lock(mutex_);
+  counts_[&resource] = {objects, now};
+  return objects;
+}
+
+int RequestCosts::seats(const Call& call) {
+  const RequestInfo& info = call.info;
+  const bool initial = info.verb == "watch" && call.flag("sendInitialEvents");
+  if ((info.verb != "list" && !initial) || !info.name.empty()) return 1;
+  const auto* resource = api::find_resource(info.group, info.version, info.resource);
+  if (resource == nullptr || !resource->stored) return 1;
+  int64_t read = objects(*resource);
+  if (const auto limit = parse_int(call.param("limit")); limit && *limit > 0) {
+    read = std::min(read, *limit);
+  }
+  return static_cast<int>(
+      std::clamp<int64_t>((read + kObjectsPerSeat - 1) / kObjectsPerSeat, 1, kSeatsMax));
 }
 
 void count_request(const Call& call, int status, double seconds) {
