@@ -25,7 +25,6 @@ struct AgentConfig {
   std::string overlay = "vxlan";       // vxlan | host-gw | none
   std::string proxy_mode = "nftables"; // nftables | iptables
   bool seccomp_default = true;         // pods that name no seccomp profile get the runtime's
-  bool seccomp_default = true;         // pods that name no seccomp profile get the runtime's
   std::string bind_address = "0.0.0.0";
 };
 
