@@ -36,9 +36,9 @@ struct EscalationFixture : AuthFixture {
                            R"("roles","clusterroles","rolebindings","clusterrolebindings")") +
                           "," + rule("\"get\"", "", "\"pods\"")))
                 .status == 201);
-    REQUIRE(post(kRbac + "/clusterrolebindings",
-                 binding("meg", "ClusterRole", "role-writer", "meg"))
-                .status == 201);
+    REQUIRE(
+        post(kRbac + "/clusterrolebindings", binding("meg", "ClusterRole", "role-writer", "meg"))
+            .status == 201);
     user("jane", {"dev"});
     user("meg");
     user("root", {"system:masters"});
@@ -70,11 +70,13 @@ TEST_CASE("escalation: roles need what they grant") {
             .status == 403);
   // Growing an existing role is the same; what only the garbage collector touches is not.
   const std::string ok = roles + "/ok";
-  CHECK(f.as("jane", "PATCH", ok, R"({"rules":[{"verbs":["get"],"apiGroups":[""],)"
-                                  R"("resources":["nodes"]}]})")
+  CHECK(f.as("jane", "PATCH", ok,
+             R"({"rules":[{"verbs":["get"],"apiGroups":[""],)"
+             R"("resources":["nodes"]}]})")
             .status == 403);
-  REQUIRE(f.as("root", "PATCH", ok, R"({"rules":[{"verbs":["get"],"apiGroups":[""],)"
-                                    R"("resources":["nodes"]}]})")
+  REQUIRE(f.as("root", "PATCH", ok,
+               R"({"rules":[{"verbs":["get"],"apiGroups":[""],)"
+               R"("resources":["nodes"]}]})")
               .status == 200);
   CHECK(f.as("jane", "PATCH", ok, R"({"metadata":{"labels":{"a":"b"}}})").status == 403);
   CHECK(f.as("jane", "PATCH", ok, R"({"metadata":{"finalizers":["x/y"]}})").status == 200);
@@ -91,18 +93,18 @@ TEST_CASE("escalation: cluster roles, names, paths and aggregation") {
             .status == 201);
   CHECK(f.as("meg", "POST", roles, role("c", rule("\"get\"", "", "\"pods/log\""))).status == 403);
   CHECK(f.as("meg", "POST", roles, role("d", rule("\"get\"", "", "\"*\""))).status == 403);
-  const auto path = f.as("meg", "POST", roles,
-                         role("e", R"({"verbs":["get"],"nonResourceURLs":["/metrics"]})"));
+  const auto path =
+      f.as("meg", "POST", roles, role("e", R"({"verbs":["get"],"nonResourceURLs":["/metrics"]})"));
   CHECK(path.status == 403);
   CHECK(path.at("message").find(R"({NonResourceURLs:["/metrics"], Verbs:["get"]})") !=
         std::string::npos);
-  CHECK(f.as("meg", "POST", roles,
-             role("f", R"({"verbs":["get"],"nonResourceURLs":["/apis/*"]})"))
+  CHECK(f.as("meg", "POST", roles, role("f", R"({"verbs":["get"],"nonResourceURLs":["/apis/*"]})"))
             .status == 201);  // system:discovery holds it
   const auto aggregating =
       f.as("meg", "POST", roles,
-           role("g", "", R"(,"aggregationRule":{"clusterRoleSelectors":[{"matchLabels":)"
-                         R"({"a":"b"}}]})"));
+           role("g", "",
+                R"(,"aggregationRule":{"clusterRoleSelectors":[{"matchLabels":)"
+                R"({"a":"b"}}]})"));
   CHECK(aggregating.status == 403);
   CHECK(aggregating.at("message") ==
         R"(clusterroles.rbac.authorization.k8s.io "g" is forbidden: must have cluster-admin )"
@@ -137,8 +139,8 @@ TEST_CASE("escalation: bindings need what the role holds, or the verb bind on it
   CHECK(f.as("meg", "POST", everywhere, binding("c", "ClusterRole", "cluster-admin")).status ==
         403);
   // roleRef cannot be changed afterwards.
-  const auto moved = f.as("root", "PUT", everywhere + "/e",
-                          binding("e", "ClusterRole", "cluster-admin"));
+  const auto moved =
+      f.as("root", "PUT", everywhere + "/e", binding("e", "ClusterRole", "cluster-admin"));
   CHECK(moved.status == 422);
 }
 

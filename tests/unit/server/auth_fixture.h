@@ -43,7 +43,14 @@ struct AuthFixture : ApiFixture {
 
   explicit AuthFixture(bool with_roles = true) {
     informers.start_all();
-    if (with_roles) REQUIRE(reconcile_bootstrap_roles(client));
+    for (const char* name : {"kube-system", "kube-public"}) {
+      post("/api/v1/namespaces", std::string(R"({"metadata":{"name":")") + name + "\"}}");
+    }
+    if (with_roles) {
+      auto made = reconcile_bootstrap_roles(client);
+      INFO((made ? "" : made.error()));
+      REQUIRE(made);
+    }
     executor->run_until_idle();
   }
   ~AuthFixture() {

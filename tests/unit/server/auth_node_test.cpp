@@ -8,22 +8,23 @@ namespace {
 
 using namespace test;
 
-const UserInfo kNode{.name = "system:node:n1",
-                     .groups = {"system:nodes", "system:authenticated"}};
+const UserInfo kNode{.name = "system:node:n1", .groups = {"system:nodes", "system:authenticated"}};
 
 struct NodeFixture : AuthFixture {
   NodeFixture() : AuthFixture(false) {
     for (const char* name : {"n1", "n2"}) {
       post("/api/v1/nodes", std::string(R"({"metadata":{"name":")") + name + "\"}}");
     }
-    add_pod("here", "n1", R"(,"serviceAccountName":"bot","imagePullSecrets":[{"name":"pull"}],)"
-                          R"("volumes":[{"name":"v","persistentVolumeClaim":{"claimName":"data"}},)"
-                          R"({"name":"p","projected":{"sources":[{"secret":{"name":"part"}},)"
-                          R"({"configMap":{"name":"part"}}]}},{"name":"e","ephemeral":)"
-                          R"({"volumeClaimTemplate":{"spec":{"accessModes":["ReadWriteOnce"],)"
-                          R"("resources":{"requests":{"storage":"1Gi"}}}}}}])");
-    add_pod("there", "n2", R"(,"serviceAccountName":"other","volumes":[{"name":"s","secret":)"
-                           R"({"secretName":"there"}}])");
+    add_pod("here", "n1",
+            R"(,"serviceAccountName":"bot","imagePullSecrets":[{"name":"pull"}],)"
+            R"("volumes":[{"name":"v","persistentVolumeClaim":{"claimName":"data"}},)"
+            R"({"name":"p","projected":{"sources":[{"secret":{"name":"part"}},)"
+            R"({"configMap":{"name":"part"}}]}},{"name":"e","ephemeral":)"
+            R"({"volumeClaimTemplate":{"spec":{"accessModes":["ReadWriteOnce"],)"
+            R"("resources":{"requests":{"storage":"1Gi"}}}}}}])");
+    add_pod("there", "n2",
+            R"(,"serviceAccountName":"other","volumes":[{"name":"s","secret":)"
+            R"({"secretName":"there"}}])");
     must(post("/api/v1/persistentvolumes",
               R"({"metadata":{"name":"pv"},"spec":{"capacity":{"storage":"1Gi"},)"
               R"("accessModes":["ReadWriteOnce"],"claimRef":{"namespace":"default",)"
@@ -44,20 +45,19 @@ struct NodeFixture : AuthFixture {
     REQUIRE(answer.status == 201);
   }
   void add_pod(const std::string& name, const std::string& node, const std::string& more) {
-    must(post(kPods,
-              R"({"metadata":{"name":")" + name + R"("},"spec":{"nodeName":")" + node +
-                  R"(","containers":[{"name":"c","image":"i","env":[{"name":"K","valueFrom":)"
-                  R"({"secretKeyRef":{"name":"env-)" +
-                  node + R"(","key":"k"}}}],"envFrom":[{"configMapRef":{"name":"env-)" + node +
-                  R"("}}]}])" + more + "}}"));
+    must(
+        post(kPods, R"({"metadata":{"name":")" + name + R"("},"spec":{"nodeName":")" + node +
+                        R"(","containers":[{"name":"c","image":"i","env":[{"name":"K","valueFrom":)"
+                        R"({"secretKeyRef":{"name":"env-)" +
+                        node + R"(","key":"k"}}}],"envFrom":[{"configMapRef":{"name":"env-)" +
+                        node + R"("}}]}])" + more + "}}"));
   }
 };
 
 TEST_CASE("node authorizer: what a node may, and what not, with upstream's reasons") {
   NodeFixture f;
   const std::string unrelated = "no relationship found between node 'n1' and this object";
-  const std::string lease =
-      "can only access node lease with the same name as the requesting node";
+  const std::string lease = "can only access node lease with the same name as the requesting node";
   struct Case {
     const char *verb, *group, *resource, *ns, *name, *selector;
     std::string why;  // "" = allowed, "-" = no without a word
@@ -119,14 +119,14 @@ TEST_CASE("node authorizer: what a node may, and what not, with upstream's reaso
       {"get", "", "nodes", "", "n1", "", ""},
       {"watch", "", "nodes", "", "", "metadata.name=n1", ""},
       {"patch", "", "nodes/status", "", "n1", "", ""},
-      {"get", "", "nodes", "", "n2", "",
-       "node 'n1' cannot read 'n2', only its own Node object"},
+      {"get", "", "nodes", "", "n2", "", "node 'n1' cannot read 'n2', only its own Node object"},
       {"list", "", "nodes", "", "", "",
        "node 'n1' cannot read all nodes, only its own Node object"},
       {"delete", "", "nodes", "", "n1", "", "-"},
       {"get", "", "nodes/proxy", "", "n1", "", "-"},
       // Pods.
       {"get", "", "pods", "default", "here", "", ""},
+      {"get", "", "pods", "default", "gone", "", ""},
       {"get", "", "pods", "default", "there", "", unrelated},
       {"watch", "", "pods", "", "", "spec.nodeName=n1", ""},
       {"list", "", "pods", "", "", "status.phase!=Failed,spec.nodeName==n1", ""},
