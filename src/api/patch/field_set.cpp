@@ -84,7 +84,8 @@ std::string shown_element(std::string_view element) {
 }
 
 FieldSet& FieldSet::child(std::string_view element) {
-  // Mostly they come in order.
+  // Mostly they come in order, and paths lead through the last one.
+  if (!children_.empty() && children_.back().element == element) return children_.back().set;
   if (children_.empty() || element_less(children_.back().element, element)) {
     return children_.emplace_back(Child{std::string(element), {}}).set;
   }

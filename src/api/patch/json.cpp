@@ -14,6 +14,7 @@ namespace {
 using Kind = Value::Kind;
 
 constexpr size_t kFindingsMax = 100;
+constexpr size_t kFew = 24;  // members of an object that are sorted by insertion
 
 std::string shown_char(char c) {
   if (c == '\'') return "'\\''";
@@ -228,6 +229,7 @@ class Parser {
     while (true) {
       skip_space();
       if (!next_is('"')) return unexpected("looking for beginning of object key string");
+      if (out.items.empty()) out.items.reserve(4);
       Member& member = out.items.emplace_back();
       if (!string(member.key)) return false;
       skip_space();
@@ -251,7 +253,11 @@ class Parser {
 
   void sort_members(std::vector<Member>& items) {
     auto less = [](const Member& a, const Member& b) { return a.key < b.key; };
-    if (!std::is_sorted(items.begin(), items.end(), less)) {
+    if (items.size() <= kFew) {  // by insertion: no buffer, and mostly little is out of order
+      for (auto item = items.begin(); item != items.end(); ++item) {
+        std::rotate(std::upper_bound(items.begin(), item, *item, less), item, item + 1);
+      }
+    } else if (!std::is_sorted(items.begin(), items.end(), less)) {
       std::stable_sort(items.begin(), items.end(), less);
     }
     auto same_key = [](const Member& a, const Member& b) { return a.key == b.key; };
