@@ -9,7 +9,8 @@ namespace orch::server {
 
 // Every field is also a flag (--kebab-case), an ORCH_* variable and a config key.
 struct AccessConfig {
-  bool anonymous_auth = true;  // unknown callers are system:anonymous, who may see health and version
+  // Callers without credentials are system:anonymous, who may see health and version.
+  bool anonymous_auth = true;
   std::string authentication_config;  // a file with an AuthenticationConfiguration
   std::string authentication_token_webhook_config_file;
   std::string authentication_token_webhook_cache_ttl = "2m0s";
