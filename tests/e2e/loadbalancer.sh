@@ -45,3 +45,36 @@ wait_for 10 "its address is given back" empty ingress second
 wait_for 10 "its finalizer too" empty k get service second -o 'jsonpath={.metadata.finalizers}'
 wait_for 10 "nobody answers" refused
 same "the other class is left alone" "" "$(ingress other)"
+
+say "addresses of a pool, announced by the node"
+check "not any more" k delete service second other
+stop_orch n1
+start_server n1 a --lb-pool 192.168.77.100-192.168.77.101
+wait_for 20 "node n1 ready again" node_ready n1
+balancer() { k expose deployment web --name="$1" --type=LoadBalancer --port=8000 --target-port=8080 "${@:2}"; }
+check "one" balancer one
+wait_for 10 "its address" outputs '^192\.168\.77\.100$' ingress one
+wait_for 15 "an answer at it, from a neighbour" fetch http://192.168.77.100:8000/
+check_out "who announces it" '^n1$' k get service one -o 'jsonpath={.metadata.annotations.orch\.io/load-balancer-node}'
+check "one that asks for an address" k apply -f - <<'YAML'
+apiVersion: v1
+kind: Service
+metadata: {name: asks, annotations: {orch.io/load-balancer-ip: 192.168.77.101}}
+spec: {type: LoadBalancer, selector: {app: web}, ports: [{port: 8000, targetPort: 8080}]}
+YAML
+wait_for 10 "the same port at another address" fetch http://192.168.77.101:8000/
+check "one too many" balancer third
+wait_for 10 "the pool is empty" outputs 'no address of --lb-pool is free' \
+  k get events --field-selector involvedObject.name=third
+check "ranges of others" k patch service one -p '{"spec":{"loadBalancerSourceRanges":["10.0.0.0/8"]}}'
+shut() { ! fetch http://192.168.77.100:8000/; }
+wait_for 10 "this source is kept out" shut
+check "ranges with us" k patch service one -p '{"spec":{"loadBalancerSourceRanges":["10.0.0.0/8","192.168.77.2/32"]}}'
+wait_for 10 "and let in" fetch http://192.168.77.100:8000/
+check "the first goes" k delete service one --timeout=10s
+wait_for 10 "its address is given on" outputs '^192\.168\.77\.100$' ingress third
+wait_for 10 "and answers" fetch http://192.168.77.100:8000/
+
+say "what the cloud's controllers made of the node"
+check_out "providerID" '^orch://n1$' k get node n1 -o 'jsonpath={.spec.providerID}'
+check_out "instance type" '^orch$' k get node n1 -o 'jsonpath={.metadata.labels.node\.kubernetes\.io/instance-type}'
