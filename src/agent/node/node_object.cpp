@@ -163,7 +163,8 @@ NodeStatus make_status(const NodeFacts& facts, const NodeStatus& before, WallTim
                      {"memory", Quantity::of_bytes(machine.memory_bytes)},
                      {"ephemeral-storage", Quantity::of_bytes(machine.disk_bytes)},
                      {"pods", Quantity::of(kPodsMax)}};
-  // Extended resources are whoever's patched them into the capacity; what is there can be given out.
+  // Extended resources are whoever's patched them into the capacity; what is there can be given
+  // out.
   for (const auto& [resource, quantity] : before.capacity) {
     if (is_extended_resource(resource)) status.capacity.emplace(resource, quantity);
   }

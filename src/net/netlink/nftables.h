@@ -39,7 +39,14 @@ class NftKey {
   std::string bytes_;
 };
 
-enum class NftVerdict : int { kNone = 1, kDrop = 0, kAccept = -100, kJump = -3, kGoto = -4, kReturn = -5 };
+enum class NftVerdict : int {
+  kNone = 1,
+  kDrop = 0,
+  kAccept = -100,
+  kJump = -3,
+  kGoto = -4,
+  kReturn = -5
+};
 
 struct NftElement {
   std::string key;
