@@ -83,3 +83,27 @@ done
 check_out "probes" '^prober_probe_total\{container="idle",.*probe_type="Liveness",result="successful"\} [1-9]' \
   page n1 metrics/probes
 check_out "own metrics" '^# TYPE ' page n1 metrics
+
+say "an autoscaler that sees the use"
+check "a deployment at work" k apply -f - <<'YAML'
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: load}
+spec:
+  selector: {matchLabels: {app: load}}
+  template:
+    metadata: {labels: {app: load}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+      - name: loop
+        image: docker.io/library/orch-test:1
+        command: [sh, -c, 'while :; do :; done']
+        resources: {requests: {cpu: 50m}, limits: {cpu: 150m}}
+YAML
+check "autoscaler" k autoscale deployment load --cpu-percent=100 --min=1 --max=2
+wait_for 60 "two replicas" outputs '^2$' k get deployment load -o 'jsonpath={.spec.replicas}'
+check_out "why" 'SuccessfulRescale.*New size: 2; reason: cpu resource utilization \(percentage of request\) above target' \
+  k get events --field-selector involvedObject.name=load
+check_out "conditions" 'True TooManyReplicas|True ReadyForNewScale|True SucceededRescale|True ScaleDownStabilized' k get hpa load \
+  -o 'jsonpath={range .status.conditions[*]}{.status} {.reason}{"\n"}{end}'
