@@ -155,9 +155,10 @@ bool NodeAgent::write_status(const Node& node) {
   const bool just_written = now - written_at_ < Seconds{1} && written_at_ != MonoTime{} &&
                             !status_differs(changed.status, last_written_);
   if ((!differs && !due) || just_written) return true;
-  // No precondition on the revision: nobody else writes what is in here.
-  changed.metadata.resourceVersion.clear();
-  auto written = deps_.client.update_status(changed);
+  // No precondition on the revision: nobody else writes what is in here. The status alone: taints
+  // and labels, which the cache may show as they were, are not the node's to change.
+  auto written = deps_.client.patch<Node>("", deps_.facts.name, PatchType::kMerge,
+                                          "{\"status\":" + to_json(changed.status) + "}", "status");
   if (!written) {
     if (written.error().is("NotFound")) registered_ = false;
     log::debug("node", "status of {}: {}", deps_.facts.name, written.error().message);
