@@ -62,7 +62,9 @@ class Backend {
   // `done` is called when it ended.
   virtual void start_rebuild(std::function<void(StoreResult<Unit>)> done) = 0;
   virtual int64_t stale_values() const = 0;  // any thread
-  virtual int64_t size_bytes() const = 0;    // any thread
+  // Housekeeping must not wait any longer.
+  virtual bool overdue() const = 0;
+  virtual int64_t size_bytes() const = 0;  // any thread
   virtual void close() = 0;
 };
 

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "storage/errors.h"
+#include "storage/mutants.h"
 
 namespace orch::storage {
 
@@ -190,7 +191,8 @@ StoreResult<RangeResponse> Engine::range(const RangeRequest& request) {
     std::shared_lock lock(mvcc_.mutex());
     const Revision floor =
         request.revision > 0 ? floor_of(KeyRange{request.key, request.range_end}) : 0;
-    ORCH_TRY(response, mvcc_.range(request, mvcc_.published(), floor, missing));
+    const Revision stale = ORCH_MUTANT("stale read") && mvcc_.published() > 100 ? 1 : 0;
+    ORCH_TRY(response, mvcc_.range(request, mvcc_.published() - stale, floor, missing));
   }
   ORCH_CHECK(fill(response, missing, [this](const auto& ids) { return fetch(ids); }));
   return response;

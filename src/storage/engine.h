@@ -39,10 +39,12 @@ class Engine final : public KvStore {
 
   StoreResult<RangeResponse> range(const RangeRequest& request) override;
   StoreResult<TxnResponse> txn(const TxnRequest& request) override;
+  void txn_async(TxnRequest request, TxnDone done) override;
   StoreResult<std::unique_ptr<WatchHandle>> watch(const std::string& key,
                                                   const std::string& range_end, Revision start,
                                                   std::shared_ptr<WatchSink> sink) override;
   StoreResult<Unit> compact(Revision revision) override;
+  bool compaction_pending() const override { return compaction_pending_; }
   Revision revision() const override { return mvcc_.published(); }
   Revision compact_revision() const override { return mvcc_.compacted(); }
   StoreResult<Lease> lease_grant(LeaseId id, int64_t ttl_seconds) override;
@@ -79,12 +81,15 @@ class Engine final : public KvStore {
     std::optional<LeaseTable::Entry> revoked;
 
     Waiter* waiter = nullptr;
+    std::function<void(Request&)> answered;  // instead of the waiter; frees the request
   };
+  struct AsyncTxn;
   struct Dispatcher;  // runs the hub
   struct Timers;      // what timer tasks may still reach
 
   // -- the writer (engine_commit.cpp)
-  void submit(Request& request);
+  void submit(Request& request);  // and wait
+  bool enqueue(Request& request);
   bool commit_alone(Request& request);
   void writer_loop();
   size_t batch_size() const;
@@ -147,6 +152,7 @@ class Engine final : public KvStore {
   std::vector<std::string> flushing_;
   std::optional<Error> refused_;  // set once, after an I/O error
   bool trimming_ = false;
+  std::atomic<bool> compaction_pending_{false};
   Revision tick_revision_ = 0;  // newest at the last auto_compact(); the timers' strand only
 
   std::mutex queue_mutex_;

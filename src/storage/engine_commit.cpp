@@ -3,9 +3,10 @@
 #include <shared_mutex>
 
 #include "orch/base/log.h"
-#include "orch/base/metrics.h"
 #include "storage/engine.h"
 #include "storage/errors.h"
+#include "storage/mutants.h"
+#include "storage/store_metrics.h"
 
 namespace orch::storage {
 
@@ -49,17 +50,51 @@ void Engine::submit(Request& request) {
   static thread_local Waiter waiter;
   waiter.done = false;
   request.waiter = &waiter;
+  if (!enqueue(request)) return;
+  std::unique_lock lock(waiter.mutex);
+  waiter.ready.wait(lock, [&] { return waiter.done; });
+}
+
+bool Engine::enqueue(Request& request) {
   {
     std::lock_guard lock(queue_mutex_);
     if (stopped_) {
       request.error = stopped_error();
-      return;
+      return false;
     }
     queue_.push_back(&request);
   }
   queue_ready_.notify_one();
-  std::unique_lock lock(waiter.mutex);
-  waiter.ready.wait(lock, [&] { return waiter.done; });
+  return true;
+}
+
+struct Engine::AsyncTxn {
+  TxnRequest txn;
+  TxnDone done;
+  Request request;
+};
+
+void Engine::txn_async(TxnRequest txn_request, TxnDone done) {
+  if (auto valid = validate(txn_request, options_.request_bytes_max); !valid) {
+    return done(Err(valid.error()));
+  }
+  if (!backend_ || read_only(txn_request)) return done(txn(txn_request));
+  auto waiting = std::make_unique<AsyncTxn>(AsyncTxn{std::move(txn_request), std::move(done), {}});
+  Request& request = waiting->request;
+  request.txn = &waiting->txn;
+  request.answered = [raw = waiting.get()](Request& finished) {
+    const std::unique_ptr<AsyncTxn> held(raw);
+    if (finished.error) {
+      held->done(Err(std::move(*finished.error)));
+    } else {
+      held->done(std::move(finished.response));
+    }
+  };
+  if (enqueue(request)) {
+    (void)waiting.release();
+  } else {
+    waiting->done(Err(std::move(*request.error)));
+  }
 }
 
 // False: somebody else writes, or is about to.
@@ -76,6 +111,8 @@ bool Engine::commit_alone(Request& request) {
   }
   std::vector<Request*> requests{&request};
   commit_batch(requests);
+  // Callers that follow each other closely must not keep the writer thread from its work for ever.
+  if (backend_->overdue()) (void)maintain(false);
   writing.unlock();
   {
     std::lock_guard lock(queue_mutex_);
@@ -87,6 +124,11 @@ bool Engine::commit_alone(Request& request) {
 
 void Engine::answer(std::vector<Request*>& requests) {
   for (Request* request : requests) {
+    if (request->answered) {
+      const auto answered = std::move(request->answered);
+      answered(*request);
+      continue;
+    }
     Waiter* waiter = request->waiter;
     if (!waiter) continue;
     std::lock_guard lock(waiter->mutex);
@@ -127,6 +169,7 @@ void Engine::writer_loop() {
     const bool idle = requests.empty();
     if (!idle) commit_batch(requests);
     more = maintain(idle) || !idle;
+    if (!more || refused_) compaction_pending_ = false;
   }
 }
 
@@ -173,6 +216,10 @@ void Engine::commit_batch(std::vector<Request*>& requests) {
     // Under load compaction rides along, faster than history grows.
     size_t erasures = changes.empty() ? 0 : add_erasures(2 * changes.rows.size() + 16, changes);
     env_.faults.hit("storage.before_commit");
+    if (ORCH_MUTANT("event before commit")) {
+      published_now(std::exchange(batch, Batch{}), changes);
+      hub_->published();
+    }
     if (auto done = persist(changes); !done) {
       take_back(batch, done.error(), requests);
       answer(requests);
@@ -192,6 +239,7 @@ void Engine::commit_batch(std::vector<Request*>& requests) {
       request->error = filled.error();
     }
   }
+  if (backend_) store_metrics::batch_requests().observe(static_cast<double>(requests.size()));
   answer(requests);
   if (events > 0) hub_->published();
   bound_history();
@@ -237,6 +285,7 @@ void Engine::evaluate(Request& request, Batch& batch, Changes& changes) {
         trimming_ = true;
       } else {
         changes.compacted = std::max(request.revision, changes.compacted.value_or(0));
+        compaction_pending_ = backend_ != nullptr;
       }
       return;
     case Request::Kind::kRead:
@@ -290,11 +339,10 @@ void Engine::add_reservation(const Batch& batch, Changes& changes) const {
 
 StoreResult<Unit> Engine::persist(const Changes& changes) {
   if (changes.empty()) return Unit{};
-  static metrics::Histogram& durations = metrics::histogram(
-      "orch_storage_commit_duration_seconds", "Durable commits of the embedded store.");
   const MonoTime start = system_clock().mono();
   auto done = backend_->commit(changes);
-  durations.observe(std::chrono::duration<double>(system_clock().mono() - start).count());
+  store_metrics::backend_commit().observe(
+      std::chrono::duration<double>(system_clock().mono() - start).count());
   if (!done && done.error().code != ErrorCode::kNoSpace) {
     refused_ = Error{ErrorCode::kUnavailable,
                      "the store takes no more writes after an I/O error: " + done.error().message};
@@ -334,6 +382,8 @@ void Engine::published_now(Batch&& batch, const Changes& changes) {
       if (is_volatile(*event.kv.key)) dirty_.insert(*event.kv.key);
     }
   }
+  store_metrics::published(batch.events, static_cast<size_t>(batch.tip - mvcc_.published()),
+                           batch.tip);
   std::unique_lock lock(mvcc_.mutex());
   mvcc_.publish(std::move(batch));
   if (changes.compacted && *changes.compacted > mvcc_.compacted()) {
@@ -367,10 +417,13 @@ bool Engine::trim_some(size_t events) {
   size_t done = 0;
   {
     std::unique_lock lock(mvcc_.mutex());
-    done = mvcc_.trim(events, hub_->dispatched(), erased);
+    done = mvcc_.trim(events,
+                      ORCH_MUTANT("compaction past a reader") ? INT64_MAX - 1 : hub_->dispatched(),
+                      erased);
     trimming_ = mvcc_.needs_trim();
   }
   erasable_.insert(erasable_.end(), erased.begin(), erased.end());
+  if (done > 0) store_metrics::compacted(mvcc_.compacted());
   return done > 0;
 }
 
@@ -409,7 +462,10 @@ bool Engine::maintain(bool idle) {
   if (!erasable_.empty()) {
     Changes changes;
     const size_t count = add_erasures(kIdleStep, changes);
+    const MonoTime start = system_clock().mono();
     if (!persist(changes)) return false;
+    store_metrics::compaction_step().observe(
+        std::chrono::duration<double>(system_clock().mono() - start).count());
     erasable_.erase(erasable_.begin(), erasable_.begin() + static_cast<ptrdiff_t>(count));
     return true;
   }

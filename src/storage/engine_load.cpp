@@ -3,6 +3,8 @@
 #include <shared_mutex>
 
 #include "storage/engine.h"
+#include "storage/mutants.h"
+#include "storage/store_metrics.h"
 
 namespace orch::storage {
 
@@ -31,6 +33,7 @@ StoreResult<Unit> Engine::load() {
   Loading loading;
   loading.compacted = head.compacted;
   loading.newest = std::max({Revision{1}, head.reserved, head.compacted});
+  if (ORCH_MUTANT("revision reuse")) loading.newest = std::max(Revision{1}, head.compacted);
   {
     std::unique_lock lock(mvcc_.mutex());
     ORCH_CHECK(backend_->load_log([&](Row&& row) { load_row(std::move(row), loading); }));
@@ -47,6 +50,9 @@ StoreResult<Unit> Engine::load() {
       });
     }
   }
+  store_metrics::loaded(
+      mvcc_.table().count(KeyRange{"", std::string_view("\0", 1)}, loading.newest), loading.newest,
+      loading.compacted);
   erasable_.assign(loading.stale.begin(), loading.stale.end());
   reserved_ = head.reserved;
   persisted_compaction_ = head.compacted;

@@ -15,6 +15,8 @@ namespace {
 
 constexpr int64_t kPageKeys = 2000;
 constexpr int kTries = 5;
+constexpr uint64_t kRevisionMax = INT64_MAX >> (kPlaceBits + 2);
+constexpr int64_t kTtlMax = 9'000'000'000;
 constexpr size_t kRevisionBytes = 17;  // revision, '_', place
 constexpr std::string_view kKeyBucket = "key", kMetaBucket = "meta", kLeaseBucket = "lease";
 constexpr std::string_view kScheduled = "scheduledCompactRev", kFinished = "finishedCompactRev";
@@ -265,10 +267,14 @@ struct Parser {
     SnapshotEntry entry;
     const uint64_t revision = big_endian(at);
     const uint64_t place = big_endian(at.substr(9));
-    if (revision > INT64_MAX >> kPlaceBits || place > static_cast<uint64_t>(kPlaceMax)) {
+    if (revision > kRevisionMax || place > static_cast<uint64_t>(kPlaceMax)) {
       return fail("a revision out of bounds");
     }
     if (!parse_key_value(value, entry.kv)) return fail("a value that is no key-value message");
+    if (!tombstone &&
+        (entry.kv.version <= 0 || entry.kv.create_revision < 0 || entry.kv.lease < 0)) {
+      return fail("a key with impossible numbers");
+    }
     entry.kv.mod_revision = static_cast<Revision>(revision);
     entry.place = static_cast<int64_t>(place);
     content.revision = std::max(content.revision, entry.kv.mod_revision);
@@ -286,7 +292,7 @@ struct Parser {
       if (field == 1) id = static_cast<int64_t>(number);
       if (field == 2) ttl = static_cast<int64_t>(number);
     });
-    if (!whole || id == 0) return fail("a lease that is none");
+    if (!whole || id <= 0 || ttl > kTtlMax) return fail("a lease that is none");
     content.leases.emplace_back(id, std::max<int64_t>(1, ttl));
     return true;
   }
@@ -349,7 +355,8 @@ StoreResult<SnapshotContent> parse_etcd_snapshot(std::string_view file) {
   if (!etcd) return Err(corrupt("a bbolt database, but not etcd's: it has no bucket \"key\""));
   ORCH_CHECK(check_format(parser.content));
   SnapshotContent content = std::move(parser.content);
-  if (parser.compacted > INT64_MAX >> kPlaceBits) return Err(corrupt("a revision out of bounds"));
+  if (static_cast<uint64_t>(parser.compacted) > kRevisionMax)
+    return Err(corrupt("a revision out of bounds"));
   content.revision = std::max(content.revision, parser.compacted);
   content.entries.reserve(parser.newest.size());
   for (auto& [key, entry] : parser.newest) content.entries.push_back(std::move(entry));

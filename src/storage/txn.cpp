@@ -1,10 +1,12 @@
 #include "storage/txn.h"
 
 #include <algorithm>
+#include <set>
 
 #include <fmt/format.h>
 
 #include "storage/errors.h"
+#include "storage/mutants.h"
 
 namespace orch::storage {
 
@@ -12,9 +14,17 @@ namespace {
 
 Error invalid(std::string message) { return Error{ErrorCode::kInvalid, std::move(message)}; }
 
-StoreResult<Unit> validate_ops(const std::vector<Op>& ops, int64_t& bytes) {
+constexpr int kNestingMax = 32;
+
+StoreResult<Unit> validate_nested(const Op& op, int depth, int64_t& bytes);
+
+StoreResult<Unit> validate_ops(const std::vector<Op>& ops, int depth, int64_t& bytes) {
   std::vector<std::string_view> puts;
   for (const Op& op : ops) {
+    if (op.type == Op::Type::kTxn) {
+      ORCH_CHECK(validate_nested(op, depth, bytes));
+      continue;
+    }
     if (op.type != Op::Type::kPut) {
       if (op.range.key.empty()) return Err(invalid("key is not provided"));
       continue;
@@ -45,16 +55,56 @@ StoreResult<Unit> validate_ops(const std::vector<Op>& ops, int64_t& bytes) {
   return Unit{};
 }
 
+StoreResult<Unit> validate_branches(const TxnRequest& request, int depth, int64_t& bytes) {
+  int64_t success = 0, failure = 0;
+  for (const Compare& compare : request.compares) {
+    if (compare.key.empty()) return Err(invalid("key is not provided"));
+  }
+  ORCH_CHECK(validate_ops(request.success, depth, success));
+  ORCH_CHECK(validate_ops(request.failure, depth, failure));
+  bytes += std::max(success, failure);
+  return Unit{};
+}
+
+StoreResult<Unit> validate_nested(const Op& op, int depth, int64_t& bytes) {
+  if (!op.nested) return Err(invalid("key is not provided"));
+  if (depth >= kNestingMax) return Err(invalid("transactions are nested too deeply"));
+  return validate_branches(*op.nested, depth + 1, bytes);
+}
+
 const Version* alive_at(const Mvcc& mvcc, std::string_view key, Revision at) {
   const Item* item = mvcc.table().find(key);
   return item ? item->at(at) : nullptr;
 }
 
+bool compares_hold(const TxnRequest& request, const Mvcc& mvcc, Revision at) {
+  return std::all_of(request.compares.begin(), request.compares.end(),
+                     [&](const Compare& c) { return mvcc.holds(c, at); });
+}
+
+// What a transaction will do, in order, those nested in it included.
+struct Step {
+  const Op* op = nullptr;
+  bool succeeded = false;  // kTxn
+};
+
+void decide(const TxnRequest& request, bool succeeded, const Mvcc& mvcc, Revision at,
+            std::vector<Step>& steps) {
+  for (const Op& op : succeeded ? request.success : request.failure) {
+    const bool nested = op.type == Op::Type::kTxn;
+    const bool holds = nested && compares_hold(*op.nested, mvcc, at);
+    steps.push_back({&op, holds});
+    if (nested) decide(*op.nested, holds, mvcc, at, steps);
+  }
+}
+
 // What would make the operations fail half-way, found before the first is applied.
-StoreResult<Unit> check_ops(const std::vector<Op>& ops, const Mvcc& mvcc, const LeaseTable& leases,
-                            Revision tip, const FloorOf& floor_of) {
-  auto changes = static_cast<int64_t>(ops.size());
-  for (const Op& op : ops) {
+StoreResult<Unit> check_ops(const std::vector<Step>& steps, const Mvcc& mvcc,
+                            const LeaseTable& leases, Revision tip, const FloorOf& floor_of) {
+  auto changes = static_cast<int64_t>(steps.size());
+  std::set<std::string_view> puts;  // of nested ones, too: each key once in a revision
+  for (const Step& step : steps) {
+    const Op& op = *step.op;
     if (op.type == Op::Type::kDelete && !op.range.range_end.empty()) {
       changes += mvcc.table().count(KeyRange{op.range.key, op.range.range_end}, tip);
       if (changes > kPlaceMax) return Err(invalid("too many keys to delete in one transaction"));
@@ -64,6 +114,8 @@ StoreResult<Unit> check_ops(const std::vector<Op>& ops, const Mvcc& mvcc, const 
       const Revision floor = floor_of(KeyRange{op.range.key, op.range.range_end});
       if (asked > 0 && asked < floor) return Err(compacted_error(asked, floor));
     } else if (op.type == Op::Type::kPut) {
+      if (steps.size() > 1 && !puts.insert(op.key).second)
+        return Err(invalid("duplicate key given in txn request"));
       if (op.lease != 0 && !leases.find(op.lease)) return Err(lease_not_found(op.lease));
       if ((op.ignore_value || op.ignore_lease) && !alive_at(mvcc, op.key, tip)) {
         return Err(invalid(fmt::format("key not found: {}", op.key)));
@@ -137,6 +189,13 @@ class Runner {
   int64_t place_ = 0;
 };
 
+OpResult nested_result(const Step& step) {
+  OpResult result;
+  result.type = Op::Type::kTxn;
+  result.succeeded = step.succeeded;
+  return result;
+}
+
 StoreResult<OpResult> read(const Op& op, const Mvcc& mvcc, Revision newest, const FloorOf& floor_of,
                            size_t index, std::vector<TxnMissing>& missing) {
   OpResult result;
@@ -149,21 +208,11 @@ StoreResult<OpResult> read(const Op& op, const Mvcc& mvcc, Revision newest, cons
   return result;
 }
 
-bool compares_hold(const TxnRequest& request, const Mvcc& mvcc, Revision at) {
-  return std::all_of(request.compares.begin(), request.compares.end(),
-                     [&](const Compare& c) { return mvcc.holds(c, at); });
-}
-
 }  // namespace
 
 StoreResult<Unit> validate(const TxnRequest& request, int64_t bytes_max) {
-  int64_t success = 0, failure = 0;
-  for (const Compare& compare : request.compares) {
-    if (compare.key.empty()) return Err(invalid("key is not provided"));
-  }
-  ORCH_CHECK(validate_ops(request.success, success));
-  ORCH_CHECK(validate_ops(request.failure, failure));
-  const int64_t bytes = std::max(success, failure);
+  int64_t bytes = 0;
+  ORCH_CHECK(validate_branches(request, 0, bytes));
   if (bytes > bytes_max) {
     return Err(Error{ErrorCode::kTooLarge,
                      fmt::format("request is too large: {} bytes, limit {}", bytes, bytes_max)});
@@ -172,7 +221,9 @@ StoreResult<Unit> validate(const TxnRequest& request, int64_t bytes_max) {
 }
 
 bool read_only(const TxnRequest& request) {
-  const auto reads = [](const Op& op) { return op.type == Op::Type::kRange; };
+  const auto reads = [](const Op& op) {
+    return op.type == Op::Type::kRange || (op.type == Op::Type::kTxn && read_only(*op.nested));
+  };
   return std::all_of(request.success.begin(), request.success.end(), reads) &&
          std::all_of(request.failure.begin(), request.failure.end(), reads);
 }
@@ -182,9 +233,14 @@ StoreResult<TxnResponse> run_read_only(const TxnRequest& request, const Mvcc& mv
   TxnResponse response;
   response.revision = at;
   response.succeeded = compares_hold(request, mvcc, at);
-  const auto& ops = response.succeeded ? request.success : request.failure;
-  for (size_t i = 0; i < ops.size(); ++i) {
-    ORCH_TRY(OpResult result, read(ops[i], mvcc, at, floor_of, i, missing));
+  std::vector<Step> steps;
+  decide(request, response.succeeded, mvcc, at, steps);
+  for (size_t i = 0; i < steps.size(); ++i) {
+    if (steps[i].op->type == Op::Type::kTxn) {
+      response.results.push_back(nested_result(steps[i]));
+      continue;
+    }
+    ORCH_TRY(OpResult result, read(*steps[i].op, mvcc, at, floor_of, i, missing));
     response.results.push_back(std::move(result));
   }
   return response;
@@ -194,12 +250,14 @@ StoreResult<TxnResponse> run_txn(const TxnRequest& request, Mvcc& mvcc, LeaseTab
                                  Batch& batch, const FloorOf& floor_of,
                                  std::vector<TxnMissing>& missing) {
   TxnResponse response;
-  response.succeeded = compares_hold(request, mvcc, batch.tip);
-  const auto& ops = response.succeeded ? request.success : request.failure;
-  ORCH_CHECK(check_ops(ops, mvcc, leases, batch.tip, floor_of));
+  response.succeeded =
+      compares_hold(request, mvcc, ORCH_MUTANT("lost update") ? mvcc.published() : batch.tip);
+  std::vector<Step> steps;
+  decide(request, response.succeeded, mvcc, batch.tip, steps);
+  ORCH_CHECK(check_ops(steps, mvcc, leases, batch.tip, floor_of));
   Runner runner(mvcc, leases, batch);
-  for (size_t i = 0; i < ops.size(); ++i) {
-    const Op& op = ops[i];
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const Op& op = *steps[i].op;
     switch (op.type) {
       case Op::Type::kPut:
         response.results.push_back(runner.put(op));
@@ -213,6 +271,9 @@ StoreResult<TxnResponse> run_txn(const TxnRequest& request, Mvcc& mvcc, LeaseTab
         response.results.push_back(std::move(result).value());
         break;
       }
+      case Op::Type::kTxn:
+        response.results.push_back(nested_result(steps[i]));
+        break;
     }
   }
   response.revision = batch.tip;

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "storage/errors.h"
+#include "storage/mutants.h"
+#include "storage/store_metrics.h"
 
 namespace orch::storage {
 
@@ -22,14 +24,20 @@ struct WatchHub::Watcher {
   std::recursive_mutex calls;
   std::atomic<bool> done{false};
 
+  Watcher() { store_metrics::watchers().add(1); }
+  ~Watcher() { store_metrics::watchers().add(-1); }
   KeyRange key_range() const { return {range.key, range.end}; }
 
   // False: the watch has ended.
   bool offer(const std::vector<const Event*>& events, const EventBatch& keep, Revision through) {
     std::lock_guard lock(calls);
     if (done) return false;
-    if (sink->offer(events, keep, through)) return true;
+    if (sink->offer(events, keep, through)) {
+      if (!events.empty()) store_metrics::watch_events().add(static_cast<double>(events.size()));
+      return true;
+    }
     if (!done.exchange(true)) {
+      store_metrics::watchers_cut().add();
       sink->closed(Error{ErrorCode::kUnavailable, "the watcher does not keep up"});
     }
     return false;
@@ -137,7 +145,8 @@ bool WatchHub::take_requests() {
     if (behind) {
       std::lock_guard lock(mutex_);
       progress_.push_back(std::move(watcher));
-    } else if (!watcher->offer(kNoEvents, nullptr, dispatched())) {
+    } else if (!watcher->offer(kNoEvents, nullptr,
+                               dispatched() + (ORCH_MUTANT("bookmark early") ? 50 : 0))) {
       std::lock_guard lock(mutex_);
       ended_.insert(watcher->range);
     }
@@ -166,8 +175,9 @@ bool WatchHub::dispatch_live() {
   const auto chunks = mvcc_.read(dispatched(), kLiveEvents, nullptr);
   for (const HistoryChunk& chunk : chunks) {
     if (stopped_) return false;
-    dispatch(chunk);
+    if (!ORCH_MUTANT("watch gap") || chunk.through % 64 != 0) dispatch(chunk);
     dispatched_.store(chunk.through, std::memory_order_release);
+    store_metrics::watch_lag().set(static_cast<double>(mvcc_.published() - chunk.through));
   }
   return !chunks.empty();
 }
@@ -229,6 +239,7 @@ void WatchHub::group_offer(Group& group, const EventBatch& batch, Revision throu
 }
 
 bool WatchHub::replay_some() {
+  store_metrics::slow_watchers().set(static_cast<double>(replaying_.size()));
   if (replaying_.empty()) return false;
   for (const WatcherPtr& watcher : replaying_) {
     if (stopped_) return false;
@@ -248,7 +259,7 @@ void WatchHub::replay(const WatcherPtr& watcher) {
   if (watcher->done) return;
   const KeyRange range = watcher->key_range();
   const auto chunks = mvcc_.read(watcher->next - 1, kReplayScan, &range);
-  if (watcher->next < mvcc_.compacted()) {
+  if (watcher->next < mvcc_.compacted() && !ORCH_MUTANT("compaction past a reader")) {
     watcher->close(compacted_error(watcher->next, mvcc_.compacted()));
     return;
   }

@@ -2,6 +2,7 @@
 # Snapshots of a busy server restore what was acknowledged before them, in orch's and in etcd's form;
 # Secrets are ciphertext on disk and in snapshots, through rotation and back.
 source "$(dirname "$0")/lib.sh"
+need_commands zstd
 api_server --secrets-encryption --snapshot-schedule '@every 2s' --snapshot-retention 2
 maps=/api/v1/namespaces/default/configmaps
 o() { local verb=$1 command=$2; shift 2; in_ns "$server_ns" "$orch" "$verb" "$command" --config "$work/none.yaml" "$@"; }

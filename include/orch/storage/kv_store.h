@@ -75,8 +75,9 @@ struct Compare {
   int64_t number = 0;
   std::string value;
 };
+struct TxnRequest;
 struct Op {
-  enum class Type : uint8_t { kRange, kPut, kDelete };
+  enum class Type : uint8_t { kRange, kPut, kDelete, kTxn };
   Type type = Type::kPut;
   RangeRequest range;         // kRange; kDelete uses key and range_end
   std::string key;            // kPut
@@ -84,6 +85,7 @@ struct Op {
   LeaseId lease = 0;
   bool prev_kv = false;
   bool ignore_value = false, ignore_lease = false;
+  std::shared_ptr<const TxnRequest> nested;  // kTxn
 
   static Op put(std::string key, Bytes value, LeaseId lease = 0);
   static Op erase(std::string key, std::string range_end = "");
@@ -94,7 +96,9 @@ struct OpResult {
   RangeResponse range;              // kRange
   std::vector<KeyValue> prev_kvs;   // kPut, kDelete when asked for
   int64_t deleted = 0;              // kDelete
+  bool succeeded = false;           // kTxn: the results of its operations follow
 };
+// Nested transactions are decided before the first operation runs, as in etcd.
 struct TxnRequest {
   std::vector<Compare> compares;
   std::vector<Op> success, failure;
@@ -148,6 +152,10 @@ class KvStore {
   virtual ~KvStore() = default;
   virtual StoreResult<RangeResponse> range(const RangeRequest& request) = 0;
   virtual StoreResult<TxnResponse> txn(const TxnRequest& request) = 0;
+  // As txn(), but may return before. `done` is called once, on this thread or one of the store's;
+  // it must neither block nor call the store.
+  using TxnDone = std::function<void(StoreResult<TxnResponse>)>;
+  virtual void txn_async(TxnRequest request, TxnDone done) { done(txn(request)); }
   // Events with revision >= start (0 = from now on) of [key, range_end). The history comes first,
   // then what is committed afterwards, without gap or repetition.
   virtual StoreResult<std::unique_ptr<WatchHandle>> watch(const std::string& key,
@@ -155,6 +163,8 @@ class KvStore {
                                                           Revision start,
                                                           std::shared_ptr<WatchSink> sink) = 0;
   virtual StoreResult<Unit> compact(Revision revision) = 0;
+  // What compact() dropped is not erased from the disk yet.
+  virtual bool compaction_pending() const { return false; }
   virtual Revision revision() const = 0;          // newest committed
   virtual Revision compact_revision() const = 0;
   virtual StoreResult<Lease> lease_grant(LeaseId id, int64_t ttl_seconds) = 0;  // id 0 = choose

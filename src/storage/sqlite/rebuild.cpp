@@ -41,9 +41,9 @@ StoreResult<Rebuild> Rebuild::begin(const std::string& file,
   ORCH_TRY(rebuild.to_, Database::open(file));
   // Nothing of it counts before it is whole: it needs no journal, and is synced at the end.
   ORCH_CHECK(rebuild.to_.exec("PRAGMA locking_mode=EXCLUSIVE"));
-  ORCH_CHECK(prepare(rebuild.to_));
   ORCH_CHECK(rebuild.to_.exec("PRAGMA journal_mode=OFF"));
   ORCH_CHECK(rebuild.to_.exec("PRAGMA synchronous=OFF"));
+  ORCH_CHECK(prepare(rebuild.to_));
   ORCH_CHECK(rebuild.to_.exec("PRAGMA cache_size=-2048"));
   return rebuild;
 }

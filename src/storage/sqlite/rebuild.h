@@ -39,7 +39,7 @@ class Rebuild {
   StoreResult<Unit> drop_erased();
 
   Database to_;
-  int64_t copied_ = -1;           // ids up to here
+  int64_t copied_ = -1;  // ids up to here
   int steps_ = 0;
   std::vector<int64_t> pending_;  // erased, and perhaps in the copy
 };

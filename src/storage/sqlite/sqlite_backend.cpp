@@ -13,6 +13,8 @@
 #include "orch/base/file.h"
 #include "orch/base/log.h"
 #include "storage/errors.h"
+#include "storage/mutants.h"
+#include "storage/store_metrics.h"
 
 namespace orch::storage {
 
@@ -30,6 +32,7 @@ constexpr int kVacuumStep = 64;
 // After a crash a file up to 64 MiB is checked on the way in (60 to 90 ms, measured).
 constexpr int64_t kCheckPagesMax = (64 << 20) / kPageBytes;
 
+constexpr int64_t kTtlMax = 9'000'000'000;
 constexpr const char* kRebuildSuffix = ".rebuild";
 
 constexpr const char* kSchema = R"sql(
@@ -40,6 +43,19 @@ CREATE TABLE volatile(key BLOB PRIMARY KEY, id INTEGER NOT NULL, created INTEGER
 CREATE TABLE lease(id INTEGER PRIMARY KEY, ttl_seconds INTEGER NOT NULL);
 CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 )sql";
+
+bool sound_revision(Revision revision) {
+  return revision >= 0 && revision <= INT64_MAX >> (kPlaceBits + 1);
+}
+
+bool sound_row(const Row& row) {
+  return row.id > 0 && sound_revision(id_revision(row.id)) && !row.key->empty() &&
+         row.create >= 0 && row.version >= 0 && row.lease >= 0;
+}
+
+double seconds_since(MonoTime start) {
+  return std::chrono::duration<double>(system_clock().mono() - start).count();
+}
 
 bool has_content(const std::string& file) {
   struct stat info {};
@@ -102,6 +118,7 @@ StoreResult<Unit> SqliteBackend::prepare_schema(bool unclean) {
   }
   ORCH_CHECK(database_.exec("PRAGMA journal_mode=WAL"));
   ORCH_CHECK(database_.exec("PRAGMA synchronous=FULL"));
+  if (ORCH_MUTANT("ack before sync")) ORCH_CHECK(database_.exec("PRAGMA synchronous=OFF"));
   ORCH_CHECK(database_.exec("PRAGMA wal_autocheckpoint=0"));
   ORCH_CHECK(database_.exec(fmt::format("PRAGMA journal_size_limit={}", 16 << 20)));
   ORCH_CHECK(database_.exec("PRAGMA mmap_size=0"));
@@ -176,6 +193,14 @@ StoreResult<Unit> SqliteBackend::prepare_statements() {
 
 // -- loading
 
+// SQLite may find a damaged file in order whose content is not.
+Err<Error> SqliteBackend::damaged(std::string_view table) const {
+  return Err(Error{ErrorCode::kCorrupt,
+                   fmt::format("{}: the table {} holds what no store has written; the file is "
+                               "damaged, restore a backup",
+                               database_.file(), table)});
+}
+
 StoreResult<Backend::Loaded> SqliteBackend::load_head() {
   Loaded loaded;
   int code = SQLITE_DONE;
@@ -198,7 +223,12 @@ StoreResult<Backend::Loaded> SqliteBackend::load_head() {
                     loaded.volatile_rows.push_back({row.integer(1), row.blob(0), row.integer(2),
                                                     row.integer(3), row.integer(4), row.blob(5)});
                   }));
+  if (!sound_revision(loaded.reserved) || !sound_revision(loaded.compacted)) return damaged("meta");
+  for (const auto& [id, ttl] : loaded.leases) {
+    if (id <= 0 || ttl <= 0 || ttl > kTtlMax) return damaged("lease");
+  }
   for (Row& row : loaded.volatile_rows) {
+    if (!sound_row(row) || row.version == 0) return damaged("volatile");
     ORCH_TRY(row.value, from_disk(*row.key, row.value));
   }
   return loaded;
@@ -209,9 +239,12 @@ StoreResult<Unit> SqliteBackend::load_log(const std::function<void(Row&&)>& on_r
       Statement statement,
       database_.prepare("SELECT id, key, created, version, lease, value FROM log ORDER BY id"));
   int code;
+  int64_t last = 0;
   while ((code = statement.step()) == SQLITE_ROW) {
     Row row{statement.integer(0), statement.blob(1),    statement.integer(2),
             statement.integer(3), statement.integer(4), nullptr};
+    if (!sound_row(row) || row.id <= last) return damaged("log");
+    last = row.id;
     if (row.version != 0) {
       ORCH_TRY(row.value, from_disk(*row.key, statement.blob(5)));
     }
@@ -254,7 +287,11 @@ StoreResult<Unit> SqliteBackend::commit(const Changes& changes) {
     }
     code = *written;
   }
-  if (code == SQLITE_DONE) code = commit_.run();
+  if (code == SQLITE_DONE) {
+    const MonoTime start = system_clock().mono();
+    code = commit_.run();
+    store_metrics::wal_fsync().observe(seconds_since(start));
+  }
   if (code != SQLITE_DONE) return roll_back(code);
   erased_ |= !changes.erased.empty() || !changes.volatile_erased.empty();
   if (rebuild_) rebuild_->erased(changes.erased);
@@ -330,8 +367,14 @@ StoreResult<bool> SqliteBackend::housekeep(bool idle) {
   return idle && erased_ ? vacuum_some() : false;
 }
 
+bool SqliteBackend::overdue() const {
+  return wal_pages_ >= std::max(2 * kFullPages, retry_checkpoint_);
+}
+
 StoreResult<bool> SqliteBackend::checkpoint(int mode) {
+  const MonoTime start = system_clock().mono();
   const int code = sqlite3_wal_checkpoint_v2(database_.raw(), nullptr, mode, nullptr, nullptr);
+  store_metrics::checkpoint().observe(seconds_since(start));
   if (code != SQLITE_OK) {
     const Error error = database_.error(code);
     retry_checkpoint_ = wal_pages_ + kFullPages;
@@ -349,6 +392,7 @@ StoreResult<bool> SqliteBackend::checkpoint(int mode) {
 StoreResult<bool> SqliteBackend::vacuum_some() {
   ORCH_TRY(const int64_t unused, database_.integer("PRAGMA freelist_count"));
   ORCH_TRY(const int64_t pages, database_.integer("PRAGMA page_count"));
+  store_metrics::unused(unused * kPageBytes);
   if (unused < std::max(kFreePagesMin, pages / 4)) {
     erased_ = false;
     // The file shrinks when its log is checkpointed, and then the log may as well.
@@ -367,11 +411,13 @@ StoreResult<bool> SqliteBackend::vacuum_some() {
 
 void SqliteBackend::refresh_size() {
   struct stat info {};
-  int64_t bytes = 0;
-  for (const char* suffix : {"", "-wal"}) {
-    if (::stat((database_.file() + suffix).c_str(), &info) == 0) bytes += info.st_size;
+  int64_t bytes[2] = {0, 0};
+  for (const int i : {0, 1}) {
+    const std::string file = database_.file() + (i == 0 ? "" : "-wal");
+    if (::stat(file.c_str(), &info) == 0) bytes[i] = info.st_size;
   }
-  size_bytes_.store(bytes, std::memory_order_relaxed);
+  store_metrics::sizes(bytes[0], bytes[1]);
+  size_bytes_.store(bytes[0] + bytes[1], std::memory_order_relaxed);
 }
 
 void SqliteBackend::drop_statements() {

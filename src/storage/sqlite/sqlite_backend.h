@@ -29,6 +29,7 @@ class SqliteBackend final : public Backend {
   StoreResult<Unit> commit(const Changes& changes) override;
   StoreResult<std::vector<Bytes>> read_values(const std::vector<int64_t>& ids) override;
   StoreResult<bool> housekeep(bool idle) override;
+  bool overdue() const override;
   void start_rebuild(std::function<void(StoreResult<Unit>)> done) override;
   int64_t stale_values() const override { return stale_.load(std::memory_order_relaxed); }
   int64_t size_bytes() const override { return size_bytes_.load(std::memory_order_relaxed); }
@@ -51,6 +52,7 @@ class SqliteBackend final : public Backend {
   StoreResult<int> write(const Changes& changes);
   StoreResult<int> write_rows(Statement& statement, const std::vector<Row>& rows, bool key_first);
   int put_meta(std::string_view name, int64_t value);
+  Err<Error> damaged(std::string_view table) const;
   StoreResult<Unit> roll_back(int code);
   StoreResult<bool> checkpoint(int mode);
   StoreResult<bool> vacuum_some();

@@ -111,7 +111,7 @@ TEST_CASE("nothing plain is left after the store is written anew", "[storage][re
     const auto done = s.w->rebuild();
     if (!done) FAIL(done.error().message);
     CHECK(s.files_with("secret-number") == 0);
-    CHECK(s.files_with(fmt::format("sealed:{}:", letter)) == 1);
+    CHECK(s.files_with(fmt::format("sealed:{}:", letter)) >= 1);
   }
   CHECK(s.files_with("sealed:A:") == 0);
   CHECK(list(*s.w.store, "/") == before);

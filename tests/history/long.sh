@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# The long suite: 1,000 power cuts and 1,000 kills of a busy store (CI does 50 and 20). Takes the
+# folder of a build; ends at the first loss.
+set -euo pipefail
+top=$(cd "$(dirname "$0")/../.." && pwd)
+build=${1:-$top/build/dev}
+points=${2:-1000}
+program=$build/tests/unit_storage
+[ -x "$program" ] || { echo "build unit_storage in $build first" >&2; exit 2; }
+export ORCH_POWER_CUTS=$points ORCH_CRASH_ROUNDS=$points
+"$program" "nothing acknowledged is lost to a power cut"
+"$program" "nothing acknowledged is lost to kill -9"
+"$program" "[promises],[history]"
+"$build/tests/history/history_mutants"
+echo "$points power cuts, $points kills: nothing acknowledged is lost"
