@@ -75,6 +75,9 @@ void add_server_options(Options& options, server::ServerConfig& config) {
   options.add("cluster-dns", config.cluster_dns,
               "Address of the cluster's DNS (default: the tenth of --service-cidr)");
   options.add("cluster-domain", config.cluster_domain, "Domain of the cluster's DNS");
+  options.add("etcd-listen-client-url", config.etcd_listen_client_url,
+              "Where the store speaks etcd v3: https://IP:PORT, http:// on loopback, unix://PATH; "
+              "several with commas, none = nowhere");
   options.add("etcd-compaction-interval", config.etcd_compaction_interval,
               "How much history the store keeps at least, such as 5m0s; 0 = all");
   options.add("durable-leases", config.durable_leases,

@@ -20,6 +20,7 @@
 #include "server/cloud/edge_provider.h"
 #include "server/control_plane_label.h"
 #include "server/controllers/controllers.h"
+#include "server/etcd/etcd_server.h"
 #include "server/front.h"
 #include "server/http/handler.h"
 #include "server/identities.h"
@@ -62,6 +63,7 @@ class ServerImpl final : public Server {
   Result<Unit, std::string> open_store();
   Result<Unit, std::string> start_api();
   Result<Unit, std::string> start_http();
+  Result<Unit, std::string> start_etcd();
   Result<Unit, std::string> write_kubeconfig();
   Result<Unit, std::string> wait_until(const std::function<bool()>& filled);
   Result<Unit, std::string> start_loops();
@@ -74,6 +76,7 @@ class ServerImpl final : public Server {
   std::string join_token_;
   std::unique_ptr<Maintenance> maintenance_;
   std::unique_ptr<storage::KvStore> store_;
+  std::unique_ptr<etcd::EtcdServer> etcd_;
   std::unique_ptr<ApiServer> api_;
   // The server's own identity: admission, authentication look-ups, bootstrap, shared caches.
   std::unique_ptr<client::Transport> loopback_;
@@ -199,6 +202,19 @@ Result<Unit, std::string> ServerImpl::start_http() {
   return Unit{};
 }
 
+// The store in etcd's own protocol, under a certificate authority of its own.
+Result<Unit, std::string> ServerImpl::start_etcd() {
+  ORCH_TRY(EtcdPki pki, EtcdPki::load_or_create({.directory = settings_.directory + "/tls/etcd",
+                                                 .server_dns_names = {"localhost"},
+                                                 .server_ips = settings_.certificate_ips,
+                                                 .now = env_.clock.now()}));
+  ORCH_TRY(etcd_, etcd::EtcdServer::start(*store_, {.listen_urls = config_.etcd_listen_client_url,
+                                                    .server_key_pair = pki.server,
+                                                    .ca_pem = pki.ca.certificate_pem,
+                                                    .member_name = config_.node_name}));
+  return Unit{};
+}
+
 Result<Unit, std::string> ServerImpl::write_kubeconfig() {
   if (config_.write_kubeconfig.empty()) return Unit{};
   const size_t slash = config_.write_kubeconfig.rfind('/');
@@ -276,6 +292,7 @@ Result<Unit, std::string> ServerImpl::start() {
   // Listening tells the real port; requests before the bootstrap is done meet a server not ready
   // yet.
   ORCH_CHECK(start_http());
+  ORCH_CHECK(start_etcd());
   ORCH_CHECK(bootstrap_objects(*client_, {.kubernetes_ip = settings_.kubernetes_ip,
                                           .advertise_address = settings_.advertise_address,
                                           .port = http_->port(),
@@ -330,6 +347,7 @@ void ServerImpl::stop() {
   if (api_) api_->stop();  // ends watches, so that the HTTP server has nothing to wait for
   if (http_) http_->stop();
   if (maintenance_) maintenance_->stop();
+  if (etcd_) etcd_->stop();
   if (store_) store_->stop();
 }
 

@@ -98,6 +98,7 @@ LAYERS = {
     "api": {"base"},
     "net": {"base"},
     "net/http": {"base"},
+    "net/grpc": {"base", "net/http"},
     "client": {"base", "api", "net/http"},
     "server/registry": {"base", "storage", "api"},
     "server/pki": {"base", "net/http", "client"},
@@ -111,7 +112,8 @@ LAYERS = {
     "server/controllers": {"base", "api", "client"},
     "server/scheduler": {"base", "api", "net/http", "client"},
     "server/cloud": {"base", "api", "client"},
-    "server": {"base", "storage", "api", "net", "net/http", "client"} | ALL_SERVER,
+    "server/etcd": {"base", "storage", "net/http", "net/grpc"},
+    "server": {"base", "storage", "api", "net", "net/http", "net/grpc", "client"} | ALL_SERVER | {"server/etcd"},
     "sim": {"base", "storage", "api", "client"} | ALL_SERVER,
     "agent": {"base", "api", "net", "net/http", "client"},
     "ctl": {"base", "api", "net/http", "client"},
@@ -128,6 +130,7 @@ EXTRA_EDGES = {
     ("server/controllers", "server/settings.h"): "Cidr, a plain value",
     ("server/controllers", "server/scheduler/pod_info.h"): "node affinity and taints as the scheduler sees them",
 }
+GRPC_CONTRACTS = ("orch/net/grpc.h",)
 HTTP_CONTRACTS = ("orch/net/http.h", "orch/net/jose.h", "orch/net/spdy.h", "orch/net/tls.h", "orch/net/websocket.h")
 
 
@@ -136,6 +139,8 @@ def layer_of(path):
     path = re.sub(r"^(src|include)/", "", path)
     if path in HTTP_CONTRACTS:
         return "net/http"
+    if path in GRPC_CONTRACTS:
+        return "net/grpc"
     path = re.sub(r"^orch/", "", path)
     if path == "main.cpp":
         return "main"
@@ -190,6 +195,7 @@ HOMES = [
     (r"^openssl/",
      ["src/net/http/",
       "src/base/crypto.cpp"]),  # storage does not see net
+    (r"^nghttp2/", ["src/net/grpc/"]),
     (r"^zstd\.h$", ["src/storage/"]),
     (r"^zlib\.h$", ["src/net/http/"]),
     (r"^(netlink/|linux/(netlink|rtnetlink|netfilter|if_|if\.h|veth|neighbour|genetlink))",

@@ -34,6 +34,8 @@ struct ServerConfig {
   std::string agent_token;                     // "" = agents join with `token` alone
   std::string certificate_lifetime = "8760h";  // of leaves: agents', the server's own
   std::string node_name;                       // of the machine, for certificates
+  // Comma list; "none" switches the store's etcd API off.
+  std::string etcd_listen_client_url = "https://127.0.0.1:2379";
   // Together the seats that priority and fairness shares out.
   uint16_t max_requests_inflight = 400;
   uint16_t max_mutating_requests_inflight = 200;

@@ -1,5 +1,5 @@
-// One non-blocking socket, plain or TLS. One thread at a time, shutdown() excepted. Private to
-// net/http.
+// One non-blocking socket, plain or TLS. One thread at a time, shutdown() excepted. For net/http
+// and net/grpc.
 #pragma once
 
 #include <atomic>

@@ -33,6 +33,7 @@ class Socket {
   bool idle_and_open();
   void unread(std::string bytes);  // to be read again, first
   SSL* ssl() const { return channel_.ssl(); }
+  Channel take() { return std::move(channel_); }  // nobody else uses it any more
 
  private:
   // Waits for the socket; false = deadline.

@@ -2,11 +2,13 @@
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <unistd.h>
 
 namespace orch::net {
 namespace {
 
 constexpr unsigned char kAlpnHttp1[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
+constexpr unsigned char kAlpnHttp2[] = {2, 'h', '2'};
 
 Result<Unit, std::string> add_authorities(X509_STORE* store, std::string_view pem) {
   BioPtr bio = bio_of(pem);
@@ -59,10 +61,11 @@ SslCtxPtr new_context(const SSL_METHOD* method) {
   return context;
 }
 
-int choose_http1(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in,
-                 unsigned in_size, void*) {
+template <const auto& kProtocol>
+int choose(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in,
+           unsigned in_size, void*) {
   unsigned char* chosen = nullptr;
-  if (SSL_select_next_proto(&chosen, out_size, kAlpnHttp1, sizeof kAlpnHttp1, in, in_size) !=
+  if (SSL_select_next_proto(&chosen, out_size, kProtocol, sizeof kProtocol, in, in_size) !=
       OPENSSL_NPN_NEGOTIATED) {
     return SSL_TLSEXT_ERR_NOACK;
   }
@@ -92,7 +95,8 @@ Result<SslCtxPtr, std::string> TlsServerContextImpl::build(const KeyPair& key_pa
   SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
   SSL_CTX_set_options(context.get(), SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE);
   SSL_CTX_set_num_tickets(context.get(), 0);
-  SSL_CTX_set_alpn_select_cb(context.get(), choose_http1, nullptr);
+  SSL_CTX_set_alpn_select_cb(context.get(),
+                             options_.http2 ? choose<kAlpnHttp2> : choose<kAlpnHttp1>, nullptr);
   if (!options_.client_ca_pem.empty()) {
     ORCH_CHECK(add_authorities(SSL_CTX_get_cert_store(context.get()), options_.client_ca_pem));
     BioPtr bio = bio_of(options_.client_ca_pem);
@@ -116,6 +120,18 @@ Result<Unit, std::string> TlsServerContextImpl::reload(const KeyPair& key_pair) 
   return Unit{};
 }
 
+Result<Channel, std::string> accept_channel(TlsServerContext* context, int fd) {
+  if (context == nullptr) return Channel(fd, nullptr);
+  const SslCtxPtr current = static_cast<TlsServerContextImpl*>(context)->current();
+  SslPtr ssl(SSL_new(current.get()));
+  if (!ssl || !attach_socket(ssl.get(), fd)) {
+    ::close(fd);
+    return Err(openssl_failure("tls"));
+  }
+  SSL_set_accept_state(ssl.get());
+  return Channel(fd, std::move(ssl));
+}
+
 SslCtxPtr TlsServerContextImpl::current() const {
   std::lock_guard lock(mutex_);
   return context_;
@@ -133,7 +149,11 @@ Result<SslCtxPtr, std::string> TlsClientContextImpl::build(const KeyPair& key_pa
   if (!context) return Err(openssl_failure("tls"));
   if (!key_pair.certificate_pem.empty()) ORCH_CHECK(use_key_pair(context.get(), key_pair));
   SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
-  SSL_CTX_set_alpn_protos(context.get(), kAlpnHttp1, sizeof kAlpnHttp1);
+  if (options_.http2) {
+    SSL_CTX_set_alpn_protos(context.get(), kAlpnHttp2, sizeof kAlpnHttp2);
+  } else {
+    SSL_CTX_set_alpn_protos(context.get(), kAlpnHttp1, sizeof kAlpnHttp1);
+  }
   if (options_.insecure_skip_verify) {
     SSL_CTX_set_verify(context.get(), SSL_VERIFY_NONE, nullptr);
     return context;

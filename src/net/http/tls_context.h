@@ -4,6 +4,7 @@
 #include <atomic>
 #include <mutex>
 
+#include "net/http/channel.h"
 #include "net/http/openssl_types.h"
 #include "orch/net/http.h"
 #include "orch/net/tls.h"
@@ -39,6 +40,9 @@ class TlsClientContextImpl final : public TlsClientContext {
   SslCtxPtr context_;
   std::atomic<uint64_t> generation_{0};
 };
+
+// A server's side of the accepted socket `fd`, which it owns from here on; null = no TLS.
+Result<Channel, std::string> accept_channel(TlsServerContext* context, int fd);
 
 // The client's certificate after a finished handshake.
 PeerCertificate peer_certificate(SSL* ssl);
