@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "storage/errors.h"
+#include "storage/mutants.h"
 
 namespace orch::storage {
 
@@ -249,7 +250,8 @@ StoreResult<TxnResponse> run_txn(const TxnRequest& request, Mvcc& mvcc, LeaseTab
                                  Batch& batch, const FloorOf& floor_of,
                                  std::vector<TxnMissing>& missing) {
   TxnResponse response;
-  response.succeeded = compares_hold(request, mvcc, batch.tip);
+  response.succeeded =
+      compares_hold(request, mvcc, ORCH_MUTANT("lost update") ? mvcc.published() : batch.tip);
   std::vector<Step> steps;
   decide(request, response.succeeded, mvcc, batch.tip, steps);
   ORCH_CHECK(check_ops(steps, mvcc, leases, batch.tip, floor_of));
