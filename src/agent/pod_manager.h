@@ -29,7 +29,6 @@ struct PodManagerConfig {
   int64_t log_file_bytes_max = 10 * 1024 * 1024;
   int log_files_max = 5;
   bool seccomp_default = true;  // RuntimeDefault where a pod names no seccomp profile
-  bool seccomp_default = true;  // RuntimeDefault where a pod names no seccomp profile
 };
 
 struct PodManagerDeps {
