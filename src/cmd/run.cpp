@@ -78,20 +78,6 @@ void add_server_options(Options& options, server::ServerConfig& config) {
   options.add("etcd-listen-client-url", config.etcd_listen_client_url,
               "Where the store speaks etcd v3: https://IP:PORT, http:// on loopback, unix://PATH; "
               "several with commas, none = nowhere");
-  options.add("etcd-compaction-interval", config.etcd_compaction_interval,
-              "How much history the store keeps at least, such as 5m0s; 0 = all");
-  options.add("durable-leases", config.durable_leases,
-              "Writes Leases of nodes and Events to disk before they are answered, as all else");
-  options.add("secrets-encryption", config.secrets_encryption,
-              "Encrypts Secrets on disk, with a key made in DATA_DIR/server/cred");
-  options.add("encryption-provider-config", config.encryption_provider_config,
-              "A file with an EncryptionConfiguration (aesgcm, aescbc, identity)");
-  options.add("snapshot-schedule", config.snapshot_schedule,
-              "When to save snapshots of the store, a cron expression such as \"0 */6 * * *\"");
-  options.add("snapshot-retention", config.snapshot_retention,
-              "How many scheduled snapshots are kept");
-  options.add("snapshot-dir", config.snapshot_dir,
-              "Where snapshots go (default: DATA_DIR/server/snapshots)");
   options.add("max-requests-inflight", config.max_requests_inflight,
               "Reading requests served at once; with the next, the seats of priority and fairness");
   options.add("max-mutating-requests-inflight", config.max_mutating_requests_inflight,
