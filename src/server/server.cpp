@@ -24,6 +24,7 @@
 #include "server/front.h"
 #include "server/http/handler.h"
 #include "server/identities.h"
+#include "server/issuer_discovery.h"
 #include "server/join/join_handler.h"
 #include "server/maintenance/service.h"
 #include "server/pki/certificate_keeper.h"
@@ -165,6 +166,7 @@ Result<Unit, std::string> ServerImpl::start_api() {
                                    config_.access, config_.disable));
   identities_ = std::make_unique<Identities>(*api_);
   api_->set_hooks(access_->hooks());
+  add_issuer_discovery(*api_, *tokens_, config.advertise_address);
   ORCH_CHECK(api_->start());
   join_ = std::make_unique<JoinHandler>(
       env_, pki_,

@@ -95,6 +95,14 @@ ApiResult<Unit> ServiceAccountTokens::issue(const TokenSubject& subject,
   return Unit{};
 }
 
+std::string ServiceAccountTokens::key_set() const {
+  const auto point = net::ec_public_point(key_pem_);
+  if (!point) return R"({"keys":[]})";
+  return fmt::format(
+      R"({{"keys":[{{"use":"sig","kty":"EC","kid":"{}","crv":"P-256","alg":"ES256","x":"{}","y":"{}"}}]}})",
+      key_id_, base64url_encode(point->x), base64url_encode(point->y));
+}
+
 Result<TokenClaims, std::string> ServiceAccountTokens::decode(const std::string& token) const {
   if (token.size() > kTokenBytesMax) return Err(std::string("token too long"));
   const auto parts = split(token, '.');

@@ -34,6 +34,8 @@ class ServiceAccountTokens final : public TokenIssuer {
 
   const std::string& issuer() const { return issuer_; }
   const std::string& key_id() const { return key_id_; }
+  // The public keys that verify its tokens, as a JSON Web Key Set.
+  std::string key_set() const;
 
  private:
   Result<api::TokenClaims, std::string> decode(const std::string& token) const;

@@ -1,6 +1,8 @@
 // Requests that try to get around authentication and authorization, through the HTTP handler.
 #include "orch/net/tls.h"
 #include "server/auth/authenticator.h"
+#include "server/auth/jwt_issuer.h"
+#include "server/issuer_discovery.h"
 #include "unit/server/auth_fixture.h"
 
 namespace orch::server {
@@ -105,6 +107,35 @@ TEST_CASE("attacks: headers that claim to be somebody") {
   // Health and version are told to everybody.
   CHECK(f.send("GET", "/version").status == 200);
   CHECK(f.send("GET", "/apis").status == 403);
+}
+
+TEST_CASE("others verify ServiceAccount tokens by the published keys") {
+  AttackFixture f;
+  const std::string issuer = "https://kubernetes.default.svc.cluster.local";
+  ServiceAccountTokens tokens(f.env, *net::make_signing_key(), issuer, {issuer}, f.client);
+  add_issuer_discovery(*f.server, tokens, "192.0.2.1:6443");
+  f.user("pod", {"system:serviceaccounts"});
+  CHECK(f.as("jane", "GET", "/openid/v1/jwks").status == 403);
+  const auto document = f.as("pod", "GET", "/.well-known/openid-configuration");
+  REQUIRE(document.status == 200);
+  CHECK(document.at("issuer") == issuer);
+  CHECK(document.at("jwks_uri") == "https://192.0.2.1:6443/openid/v1/jwks");
+  const auto published = f.as("pod", "GET", "/openid/v1/jwks");
+  CHECK(published.header("Content-Type") == "application/jwk-set+json");
+  CHECK(f.as("pod", "POST", "/openid/v1/jwks").status == 403);  // only "get" is granted
+  auto keys = read_key_set(published.body);
+  REQUIRE(keys);
+  TokenSubject subject;
+  subject.namespace_ = "default";
+  subject.service_account = "sa";
+  api::authenticationv1::TokenRequest request;
+  REQUIRE(tokens.issue(subject, request));
+  auto jwt = parse_jwt(request.status.token);
+  REQUIRE(jwt);
+  REQUIRE(keys->count(jwt->key_id) == 1);
+  CHECK(keys->at(jwt->key_id)->verify(jwt->algorithm, jwt->signed_part, jwt->signature));
+  CHECK_FALSE(
+      keys->at(jwt->key_id)->verify(jwt->algorithm, jwt->signed_part + "x", jwt->signature));
 }
 
 TEST_CASE("attacks: impersonation takes the verb, for each thing that is put on") {
