@@ -61,7 +61,7 @@ NodeInfo& Cache::writable(uint32_t slot) {
 
 void Cache::drop_if_empty(const std::string& name, uint32_t slot) {
   const auto& info = slots_[slot];
-  if (info->node || !info->pods.empty()) return;
+  if (info->node || !info->pods.empty() || !info->nominated.empty()) return;
   changed_.push_back(slot);
   numbers_.erase(name);  // before what it may refer to
   slots_[slot] = nullptr;
@@ -145,23 +145,23 @@ void Cache::forget(const std::string& uid) {
 
 void Cache::nominate(const PodInfoPtr& pod, const std::string& node) {
   if (auto known = nominated_to_.find(pod->uid()); known != nominated_to_.end()) {
-    auto at = nominated_.find(known->second);
-    std::erase_if(at->second, [&](const PodInfoPtr& other) { return other->uid() == pod->uid(); });
-    if (at->second.empty()) nominated_.erase(at);
+    const std::string before = std::move(known->second);
     nominated_to_.erase(known);
-    nominated_changed_ = true;
+    const uint32_t slot = numbers_.at(before);
+    std::erase_if(writable(slot).nominated,
+                  [&](const PodInfoPtr& other) { return other->uid() == pod->uid(); });
+    drop_if_empty(before, slot);
   }
   if (node.empty()) return;
-  nominated_[node].push_back(pod);
+  writable(slot_of(node)).nominated.push_back(pod);
   nominated_to_[pod->uid()] = node;
-  nominated_changed_ = true;
 }
 
 std::vector<PodInfoPtr> Cache::nominated_below(const std::string& node, int32_t priority) const {
   std::vector<PodInfoPtr> out;
-  auto at = nominated_.find(node);
-  if (at == nominated_.end()) return out;
-  for (const auto& pod : at->second) {
+  auto at = numbers_.find(node);
+  if (at == numbers_.end()) return out;
+  for (const auto& pod : slots_[at->second]->nominated) {
     if (pod->priority < priority) out.push_back(pod);
   }
   return out;
@@ -188,10 +188,9 @@ void Cache::update(Snapshot& snapshot) {
     snapshot.nodes = zones_in_turn(sorted);
   }
   if (membership_changed_ || images_changed_) snapshot.rebuild_index();
-  if (nominated_changed_) snapshot.nominated = nominated_;
   changed_.clear();
   shown_ = generations_;
-  membership_changed_ = images_changed_ = nominated_changed_ = false;
+  membership_changed_ = images_changed_ = false;
 }
 
 }  // namespace orch::server::scheduler

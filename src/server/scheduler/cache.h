@@ -58,10 +58,9 @@ class Cache {
 
   std::unordered_map<std::string, Placed> pods_;  // by uid
   size_t assumed_ = 0;
-  std::map<std::string, std::vector<PodInfoPtr>> nominated_;   // by node
   std::unordered_map<std::string, std::string> nominated_to_;  // uid -> node
   std::vector<uint32_t> changed_;                              // not yet in the snapshot
-  bool membership_changed_ = false, images_changed_ = false, nominated_changed_ = false;
+  bool membership_changed_ = false, images_changed_ = false;
 };
 
 }  // namespace orch::server::scheduler

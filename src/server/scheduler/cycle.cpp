@@ -136,19 +136,26 @@ void Scheduler::Impl::refused(Profile& profile, QueuedPod queued, std::string re
   submit([pod, verdict = Verdict{std::move(reason), message, decision.nominated_node}](Impl& self) {
     self.write_verdict(*pod->pod, verdict);
   });
-  if (!decision.victims.empty()) preempt(pod, decision);
-  queue_.put_back(std::move(queued), env_.clock.mono());
+  if (decision.victims.empty()) {
+    queue_.put_back(std::move(queued), env_.clock.mono());
+  } else {
+    preempt(std::move(queued), decision);
+  }
 }
 
 // mutex_ held.
-void Scheduler::Impl::preempt(const PodInfoPtr& pod, const Decision& decision) {
+void Scheduler::Impl::preempt(QueuedPod queued, const Decision& decision) {
   preemption_attempts().add();
   preemption_victims().observe(static_cast<double>(decision.victims.size()));
-  for (const auto& victim : decision.victims) {
-    submit([pod, victim, node = decision.nominated_node](Impl& self) {
-      self.evict(*pod, node, victim);
-    });
-  }
+  const PodInfoPtr pod = queued.pod;
+  // In flight until its victims are on their way out: tried earlier it would choose further ones.
+  submit([queued = std::move(queued), victims = decision.victims,
+          node = decision.nominated_node](Impl& self) {
+    for (const auto& victim : victims) self.evict(*queued.pod, node, victim);
+    std::lock_guard lock(self.mutex_);
+    self.queue_.put_back(queued, self.env_.clock.mono());
+    self.kick();
+  });
   // Who waits for this node with less priority must look elsewhere.
   for (const auto& other : cache_.nominated_below(decision.nominated_node, pod->priority)) {
     cache_.nominate(other, "");

@@ -247,14 +247,12 @@ Status Framework::run_other_filters(const CycleState& state, const PodInfo& pod,
 
 Status Framework::run_filter_with_nominated(const CycleState& state, const PodInfo& pod,
                                             const NodeInfo& node, const Snapshot& snapshot) const {
-  auto waiting =
-      snapshot.nominated.empty() ? snapshot.nominated.end() : snapshot.nominated.find(node.name());
-  if (waiting != snapshot.nominated.end()) {
+  if (!node.nominated.empty()) {
     // First as if they ran already (they will), then as if not (they may never).
     CycleState with = state.clone();
     NodeInfo crowded = node;
     bool any = false;
-    for (const auto& other : waiting->second) {
+    for (const auto& other : node.nominated) {
       if (other->priority < pod.priority || other->uid() == pod.uid()) continue;
       crowded.add_pod(other);
       run_add_pod(with, pod, *other, crowded, snapshot);

@@ -17,7 +17,8 @@ struct NodeInfo {
   uint32_t slot = 0;        // its place in Snapshot::slots, for as long as it is known
   uint64_t generation = 0;  // another one after every change, of all nodes ever; 0 = none
   std::vector<PodInfoPtr> pods;
-  size_t pods_with_affinity = 0;  // any kind of pod (anti-)affinity
+  std::vector<PodInfoPtr> nominated;  // preempted others here and wait for these to be gone
+  size_t pods_with_affinity = 0;      // any kind of pod (anti-)affinity
   size_t pods_with_required_anti_affinity = 0;
   Resources requested, allocatable;
   int64_t nonzero_milli_cpu = 0, nonzero_memory_bytes = 0;

@@ -165,12 +165,24 @@ std::optional<QueuedPod> Queue::pop() {
 
 void Queue::done(const std::string& uid) {
   in_flight_.erase(uid);
-  if (in_flight_.empty()) events_.clear();
+  forget_old_events();
+}
+
+// Those that came before all that is in flight now.
+void Queue::forget_old_events() {
+  constexpr size_t kWorthwhile = 1024;
+  if (in_flight_.empty()) return events_.clear();
+  if (events_.size() < kWorthwhile) return;
+  size_t old = events_.size();
+  for (const auto& [uid, flying] : in_flight_) old = std::min(old, flying.events_from);
+  if (old < events_.size() / 2) return;
+  events_.erase(events_.begin(), events_.begin() + static_cast<std::ptrdiff_t>(old));
+  for (auto& [uid, flying] : in_flight_) flying.events_from -= old;
 }
 
 void Queue::put_back(QueuedPod pod, MonoTime now) {
   const std::string uid = pod.pod->uid();
-  InFlight flying{events_.size(), nullptr, false};
+  InFlight flying{events_.size(), nullptr, false};  // of what is not: no events
   if (auto at = in_flight_.find(uid); at != in_flight_.end()) flying = at->second;
   if (flying.removed) return done(uid);
   bool helped = pod.rejected_by.empty();  // a failure of ours: tried again whatever happens

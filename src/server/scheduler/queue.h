@@ -82,6 +82,7 @@ class Queue {
   // To back-off, or active if that is over.
   void wake(Slot& slot, MonoTime now, std::string_view cause);
   bool held_back(const PodInfo& pod) const;
+  void forget_old_events();
 
   const Rules rules_;
   std::map<std::string, Slot> slots_;  // by uid; nodes are stable

@@ -39,10 +39,8 @@ const Status* local_refusal(Cycle& cycle, const NodeInfo& node) {
 // False = a plugin broke, which `out.status` tells.
 bool judge(Cycle& cycle, const NodeInfo& node, std::vector<const NodeInfo*>& feasible) {
   Decision& out = cycle.out;
-  const bool crowded =
-      !cycle.snapshot.nominated.empty() && cycle.snapshot.nominated.contains(node.name());
   Status status;
-  if (crowded || !cycle.known) {
+  if (!cycle.known || !node.nominated.empty()) {
     status = cycle.framework.run_filter_with_nominated(out.state, cycle.pod, node, cycle.snapshot);
   } else if (const Status* refusal = local_refusal(cycle, node)) {
     if (!refusal->rejected()) {

@@ -68,7 +68,7 @@ struct Scheduler::Impl : std::enable_shared_from_this<Impl> {
   void decide(QueuedPod queued, MonoTime began);
   void place(Profile& profile, QueuedPod queued, Decision decision, MonoTime began);
   void refused(Profile& profile, QueuedPod queued, std::string reason, const Decision& decision);
-  void preempt(const PodInfoPtr& pod, const Decision& decision);
+  void preempt(QueuedPod queued, const Decision& decision);
 
   void bind(const std::shared_ptr<Placement>& placement);
   Status run_bind(Placement& placement);

@@ -37,8 +37,6 @@ struct Snapshot {
   std::vector<NodeInfoPtr> slots;
   std::unordered_map<std::string, size_t> index;  // name -> position in nodes
   std::map<std::string, int> nodes_with_image;    // by image name
-  // Pods that preempted others and wait for their node, by node.
-  std::map<std::string, std::vector<PodInfoPtr>> nominated;
   ClusterView view;
 
   // The slots that changed, in order, from change number log_begin on: what is derived from the

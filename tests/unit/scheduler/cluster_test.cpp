@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "orch/api/corev1.h"
+#include "orch/base/metrics.h"
 #include "server/scheduler/scheduler.h"
 #include "unit/server/api_fixture.h"
 
@@ -16,9 +17,10 @@ struct Cluster : test::ApiFixture {
   client::InformerSet informers{env, *transport};
   std::unique_ptr<client::EventRecorder> events =
       client::make_event_recorder(env, *transport, "default-scheduler");
-  Scheduler scheduler{env, client, informers, *events};
+  Scheduler scheduler;
 
-  Cluster() {
+  explicit Cluster(SchedulerConfig config = {})
+      : scheduler(env, client, informers, *events, std::move(config)) {
     scheduler.start();
     informers.start_all();
     executor->run_until_idle();
@@ -167,6 +169,89 @@ TEST_CASE("preemption deletes the victim, nominates, then binds") {
   c.advance(Seconds{15});
   CHECK(c.node_of("high") == "n1");
   CHECK(c.node_of("late").empty());
+}
+
+TEST_CASE("profiles: each schedules its own pods, in its own way and name") {
+  auto config = parse_scheduler_config(R"(
+apiVersion: kubescheduler.config.k8s.io/v1
+kind: KubeSchedulerConfiguration
+podInitialBackoffSeconds: 3
+podMaxBackoffSeconds: 3
+profiles:
+- schedulerName: default-scheduler
+- schedulerName: pack
+  pluginConfig:
+  - {name: NodeResourcesFit, args: {scoringStrategy: {type: MostAllocated}}}
+  plugins:
+    score: {disabled: [{name: NodeResourcesBalancedAllocation}]}
+)");
+  REQUIRE(config);
+  Cluster c(std::move(*config));
+  c.add_node("n1");
+  c.add_node("n2");
+  c.add_pod("first", "500m");
+  const std::string packed = c.node_of("first");
+  for (int i = 0; i < 3; ++i) {
+    const std::string name = "p" + std::to_string(i);
+    c.add_pod(name, "500m", R"(,"schedulerName":"pack")");
+    CHECK(c.node_of(name) == packed);
+  }
+  c.add_pod("spread", "500m");
+  CHECK(c.node_of("spread") != packed);
+  c.add_pod("other", "500m", R"(,"schedulerName":"nobody")");
+  CHECK(c.node_of("other").empty());
+  // Who reports is the profile.
+  auto list = c.client.list<corev1::Event>("default");
+  REQUIRE(list);
+  for (const auto& event : list->items) {
+    const bool pack = event->involvedObject.name.starts_with("p");
+    CHECK(event->source.component == (pack ? "pack" : "default-scheduler"));
+  }
+  // The back-off is the configured one: room comes at once, the try after three seconds.
+  c.add_pod("big", "2");
+  CHECK(c.node_of("big").empty());
+  c.add_node("n3");
+  c.advance(Seconds{2});
+  CHECK(c.node_of("big").empty());
+  c.advance(Seconds{2});
+  CHECK(c.node_of("big") == "n3");
+}
+
+TEST_CASE("the same refusal is written once, and nothing is tried without a reason") {
+  Cluster c;
+  c.add_node("n1");
+  c.add_pod("huge", "64");
+  const std::string before = c.pod("huge").metadata.resourceVersion;
+  for (int i = 0; i < 5; ++i) {
+    c.add_pod("small" + std::to_string(i), "100m");
+    c.advance(Seconds{20});
+  }
+  CHECK(c.pod("huge").metadata.resourceVersion == before);
+  CHECK(c.events_of("huge").size() == 1);
+  CHECK(c.verdict("huge") ==
+        "False Unschedulable: 0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes "
+        "are available: 1 Preemption is not helpful for scheduling.");
+}
+
+TEST_CASE("metrics say what happened") {
+  Cluster c;
+  c.add_node("n1", "1");
+  c.add_pod("low", "1");
+  c.add_pod("high", "1", R"(,"priority":1000)");
+  const std::string all = metrics::render();
+  for (const char* name :
+       {"scheduler_schedule_attempts_total{profile=\"default-scheduler\",result=\"scheduled\"}",
+        "scheduler_schedule_attempts_total{profile=\"default-scheduler\",result=\"unschedulable\"}",
+        "scheduler_scheduling_attempt_duration_seconds_count",
+        "scheduler_pod_scheduling_attempts_sum",
+        "scheduler_pod_scheduling_sli_duration_seconds_bucket{attempts=\"1\"",
+        "scheduler_queue_incoming_pods_total{event=\"PodAdd\",queue=\"active\"}",
+        "scheduler_preemption_victims_count", "scheduler_preemption_attempts_total",
+        "scheduler_pending_pods{queue=\"unschedulable\"}",
+        "scheduler_scheduler_cache_size{type=\"nodes\"} 1"}) {
+    INFO(name);
+    CHECK(all.find(name) != std::string::npos);
+  }
 }
 
 TEST_CASE("a pod deleted while it waits is forgotten; a restart takes up what waits") {

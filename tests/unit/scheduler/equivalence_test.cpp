@@ -79,9 +79,7 @@ struct World {
   Snapshot fresh() const {
     std::vector<NodeInfo> infos;
     for (const auto& node : kept.nodes) infos.push_back(*node);
-    Snapshot made = Snapshot::of(std::move(infos));
-    made.nominated = kept.nominated;
-    return made;
+    return Snapshot::of(std::move(infos));
   }
   void disturb() {
     const int what = below(12);

@@ -80,8 +80,9 @@ TEST_CASE("preemption takes the cheapest node and spares what it can") {
 }
 
 TEST_CASE("what is nominated to a node is kept free for it") {
-  Snapshot snapshot = snapshot_of({NodeBuilder("a", "2")});
-  snapshot.nominated["a"] = {PodBuilder("waiting").priority(10).request("cpu", "2").info()};
+  NodeInfo node = NodeBuilder("a", "2").info();
+  node.nominated = {PodBuilder("waiting").priority(10).request("cpu", "2").info()};
+  const Snapshot snapshot = Snapshot::of({node});
   CHECK_FALSE(decide(snapshot, PodBuilder("p").priority(10).request("cpu", "1")).status.ok());
   CHECK(decide(snapshot, PodBuilder("p").priority(11).request("cpu", "1")).status.ok());
   // Itself does not stand in its own way.
