@@ -27,6 +27,9 @@ const Kept kCertificates[] = {
     {"serving-kube-apiserver", "server/tls/serving-kube-apiserver"},
     {"client-admin", "server/tls/client-admin"},
     {"client-kube-apiserver", "server/tls/client-kube-apiserver"},
+    {"etcd-ca", "server/tls/etcd/ca", false},
+    {"etcd-server", "server/tls/etcd/server"},
+    {"etcd-client", "server/tls/etcd/client"},
     {"client-kubelet", "agent/client"},
     {"serving-kubelet", "agent/serving"},
 };

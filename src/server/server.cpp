@@ -331,6 +331,9 @@ void ServerImpl::keep_certificates() {
     pki_.admin = pair;
     note(write_kubeconfig());
   };
+  if (etcd_) {
+    deps.on_etcd = [this, note](const net::KeyPair& pair) { note(etcd_->use_certificate(pair)); };
+  }
   deps.events = controllers_events_.get();
   deps.subject.api_version = "v1";
   deps.subject.kind = "Node";

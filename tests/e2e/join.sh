@@ -2,6 +2,7 @@
 # Tokens, certificates that are renewed while everything runs, new authorities.
 source "$(dirname "$0")/lib.sh"
 need_runtime
+need_commands openssl
 api_server --certificate-lifetime 30s
 started=$SECONDS
 cp "$kubeconfig" "$work/first.kubeconfig"

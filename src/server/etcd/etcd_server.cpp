@@ -67,11 +67,15 @@ class EtcdServerImpl final : public EtcdServer {
   ~EtcdServerImpl() override { stop(); }
   Result<bool, std::string> start(storage::KvStore& store, const EtcdServerOptions& options);
   const std::vector<std::string>& urls() const override { return urls_; }
+  Result<Unit, std::string> use_certificate(const net::KeyPair& pair) override {
+    return tls_->reload(pair);
+  }
   void stop() override {
     if (server_) server_->stop();
   }
 
  private:
+  std::shared_ptr<net::TlsServerContext> tls_;
   std::shared_ptr<Facade> facade_;
   std::unique_ptr<net::GrpcServer> server_;
   std::vector<std::string> urls_;
@@ -93,6 +97,7 @@ Result<bool, std::string> EtcdServerImpl::start(storage::KvStore& store,
                                             .client_certificate_required = true,
                                             .http2 = true});
   if (!tls) return Err("etcd TLS: " + tls.error());
+  tls_ = *tls;
   facade_ = std::make_shared<Facade>(
       store, FacadeOptions{id_of("cluster", options.ca_pem), id_of("member", options.ca_pem),
                            options.member_name, options.progress_interval});

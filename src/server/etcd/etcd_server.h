@@ -25,7 +25,9 @@ class EtcdServer {
                                                                 const EtcdServerOptions& options);
   virtual ~EtcdServer() = default;
   virtual const std::vector<std::string>& urls() const = 0;  // with the real ports
-  virtual void stop() = 0;                                   // idempotent
+  // New connections see this certificate; running ones go on.
+  virtual Result<Unit, std::string> use_certificate(const net::KeyPair& pair) = 0;
+  virtual void stop() = 0;  // idempotent
 };
 
 }  // namespace orch::server::etcd

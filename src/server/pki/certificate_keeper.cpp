@@ -20,9 +20,13 @@ constexpr Seconds kWarnAgain{24 * 3600};
 // life.
 constexpr Seconds kCaWarning{365 * 24 * 3600};
 
-constexpr std::string_view kFiles[] = {"serving-kube-apiserver.crt", "serving-kube-apiserver.key",
-                                       "client-admin.crt",           "client-admin.key",
-                                       "client-kube-apiserver.crt",  "client-kube-apiserver.key"};
+constexpr std::string_view kFiles[] = {"serving-kube-apiserver.crt",
+                                       "serving-kube-apiserver.key",
+                                       "client-admin.crt",
+                                       "client-admin.key",
+                                       "client-kube-apiserver.crt",
+                                       "client-kube-apiserver.key",
+                                       "etcd/server.crt"};
 
 std::string date(WallTime at) {
   return TimeZone().rfc3339(std::chrono::floor<Seconds>(at).time_since_epoch().count());
@@ -123,7 +127,23 @@ void CertificateKeeper::refresh() {
                                        date(info->not_after)));
     }
   }
+  if (deps_.on_etcd) refresh_etcd(options);
   warn_of_authorities();
+}
+
+void CertificateKeeper::refresh_etcd(const PkiOptions& options) {
+  PkiOptions own = options;
+  own.directory += "/etcd";
+  own.server_dns_names = {"localhost"};
+  auto etcd = EtcdPki::load_or_create(own);
+  if (!etcd) {
+    log::error("pki", "the etcd API's certificate cannot be renewed: {}", etcd.error());
+    return;
+  }
+  report_expiry("etcd-server", etcd->server.certificate_pem);
+  const bool changed = !etcd_pem_.empty() && etcd_pem_ != etcd->server.certificate_pem;
+  etcd_pem_ = etcd->server.certificate_pem;
+  if (changed) deps_.on_etcd(etcd->server);
 }
 
 void CertificateKeeper::warn_of_authorities() {

@@ -27,8 +27,9 @@ class CertificateKeeper : public std::enable_shared_from_this<CertificateKeeper>
     std::function<std::vector<std::string>()> addresses;
     // Take a renewed certificate into use.
     std::function<void(const net::KeyPair&)> on_serving, on_admin, on_kubelet_client;
-    client::EventRecorder* events = nullptr;  // null: none
-    client::EventSubject subject;             // of events
+    std::function<void(const net::KeyPair&)> on_etcd;  // empty: the store's etcd API is off
+    client::EventRecorder* events = nullptr;           // null: none
+    client::EventSubject subject;                      // of events
   };
   static std::shared_ptr<CertificateKeeper> create(Env& env, Deps deps);
   void start();
@@ -41,15 +42,17 @@ class CertificateKeeper : public std::enable_shared_from_this<CertificateKeeper>
   void repeat();
   std::string fingerprint() const;
   void refresh();
+  void refresh_etcd(const PkiOptions& options);
   void warn_of_authorities();
 
   Env& env_;
   Deps deps_;
   std::shared_ptr<Strand> strand_;
   std::atomic<bool> stopped_{false};
-  std::string seen_;   // of the files, at the last refresh
-  WallTime due_{};     // of the next refresh, whatever the files say
-  WallTime warned_{};  // of a CA
+  std::string etcd_pem_;  // what the etcd API serves with
+  std::string seen_;      // of the files, at the last refresh
+  WallTime due_{};        // of the next refresh, whatever the files say
+  WallTime warned_{};     // of a CA
 };
 
 }  // namespace orch::server

@@ -57,6 +57,7 @@ struct Kept {
     deps.on_serving = [this](const net::KeyPair& pair) { serving.push_back(pair); };
     deps.on_admin = [this](const net::KeyPair& pair) { admin.push_back(pair); };
     deps.on_kubelet_client = [this](const net::KeyPair& pair) { kubelet.push_back(pair); };
+    deps.on_etcd = [this](const net::KeyPair& pair) { etcd.push_back(pair); };
     deps.events = &events;
     deps.subject.name = "n1";
     keeper = CertificateKeeper::create(env, std::move(deps));
@@ -74,7 +75,7 @@ struct Kept {
   Pki pki;
   Recorder events;
   std::vector<std::string> addresses;
-  std::vector<net::KeyPair> serving, admin, kubelet;
+  std::vector<net::KeyPair> serving, admin, kubelet, etcd;
   std::shared_ptr<CertificateKeeper> keeper;
 };
 
@@ -87,6 +88,7 @@ TEST_CASE("certificates: renewed at two thirds of their life, in the running pro
   REQUIRE(kept.serving.size() == 1);
   CHECK(kept.admin.size() == 1);
   CHECK(kept.kubelet.size() == 1);
+  CHECK(kept.etcd.size() == 1);
   CHECK(net::verify_chain(kept.pki.server_ca.certificate_pem, kept.serving[0].certificate_pem,
                           kept.clock.now()));
   CHECK(*read_file(kept.file("client-admin.crt")) == kept.admin[0].certificate_pem);
@@ -126,9 +128,10 @@ TEST_CASE("certificates: a new address of the machine, and leaves taken away, ar
   CHECK(kept.serving.size() == 1);
   rotated = rotate_certificates(kept.data, {});
   REQUIRE(rotated);
-  CHECK(rotated->size() == 3);
+  CHECK(rotated->size() == 5);
   kept.executor->advance(Seconds{11});
   CHECK(kept.serving.size() == 2);
+  CHECK(kept.etcd.size() == 2);
   CHECK_FALSE(rotate_certificates(kept.data, {"server-ca"}));
   CHECK_FALSE(rotate_certificates(kept.data + "/nothing", {}));
 }
@@ -168,7 +171,7 @@ TEST_CASE("certificates: listed with subject, expiry and status") {
   Kept kept;
   auto rows = list_certificates(kept.data, kept.clock.now());
   REQUIRE(rows);
-  REQUIRE(rows->size() == 5);
+  REQUIRE(rows->size() == 8);
   CHECK((*rows)[0].name == "server-ca");
   CHECK((*rows)[3].subject == "O=system:masters, CN=system:admin");
   CHECK((*rows)[3].expires == "2024-11-13T22:13:20Z");
