@@ -356,6 +356,8 @@ read discovery.k8s.io endpointslices
 read networking.k8s.io networkpolicies
 list,patch,update,watch core persistentvolumes
 create,patch,update events.k8s.io events
+= orch:controller:apiservice-status-remote-available-controller
+update apiregistration.k8s.io apiservices/status
 = orch:controller:cloud-controller-manager
 delete,get,list,patch,update,watch core nodes
 patch,update core nodes/status
@@ -414,6 +416,9 @@ orch:controller:local-path-provisioner orch:controller:local-path-provisioner \
   sa:kube-system/local-path-provisioner
 orch:controller:pod-garbage-collector orch:controller:pod-garbage-collector \
   sa:kube-system/pod-garbage-collector
+orch:controller:apiservice-status-remote-available-controller \
+  orch:controller:apiservice-status-remote-available-controller \
+  sa:kube-system/apiservice-status-remote-available-controller
 orch:controller:cloud-controller-manager orch:controller:cloud-controller-manager \
   sa:kube-system/cloud-controller-manager
 kube-public/system:controller:bootstrap-signer system:controller:bootstrap-signer \
