@@ -46,6 +46,7 @@ class Client final : public GrpcClient {
 
  private:
   void run(const std::function<void()>& work) {
+    if (loop_->here()) return work();  // a handler held the last reference
     std::mutex mutex;
     std::condition_variable ready;
     bool done = false;

@@ -51,7 +51,7 @@ void Loop::post(std::function<void()> task) {
     tasks_.push_back(std::move(task));
     if (tasks_.size() > 1) return;
   }
-  if (pthread_equal(pthread_self(), thread_)) return;
+  if (here()) return;
   const uint64_t one = 1;
   (void)!::write(wake_, &one, sizeof one);
 }
@@ -66,7 +66,7 @@ void Loop::stop() {
     if (joined_) return;
     joined_ = true;
   }
-  if (pthread_equal(pthread_self(), thread_)) {
+  if (here()) {
     pthread_detach(thread_);
   } else {
     pthread_join(thread_, nullptr);

@@ -29,6 +29,7 @@ class Loop {
   ~Loop();
   // Any thread. Tasks run in order; those posted after stop() never.
   void post(std::function<void()> task);
+  bool here() const { return pthread_equal(pthread_self(), thread_) != 0; }  // on its thread
   // Runs what was posted, then ends and joins the thread, unless it is the caller.
   void stop();
 

@@ -195,3 +195,25 @@ TEST_CASE("strangers: HTTP/1, noise, a connection that says nothing") {
   CHECK(f.client->call("/test/Echo", "alive", Millis(5000)).value() == "alive");
   ::close(silent);
 }
+
+TEST_CASE("a handler may hold the last reference to its client") {
+  Fixture f;
+  struct Last final : GrpcHandler {
+    void on_message(std::string) override {}
+    void on_closed(const GrpcStatus& status) override {
+      client.reset();
+      ended.set_value(status);
+    }
+    std::shared_ptr<GrpcClient> client;
+    std::promise<GrpcStatus> ended;
+  };
+  auto last = std::make_shared<Last>();
+  last->client = f.connect();
+  auto end = last->ended.get_future();
+  auto stream = last->client->open("/test/Echo", last, Millis(5000));
+  stream->send("x");
+  stream->finish({});
+  REQUIRE(end.wait_for(Seconds(20)) == std::future_status::ready);
+  CHECK(end.get().ok());
+  CHECK(f.client->call("/test/Echo", "after", Millis(5000)).value() == "after");
+}
