@@ -40,7 +40,7 @@ Result<Unit, std::string> AdmissionPlugin::configure(const std::string&) {
   return Err(fmt::format("{} takes no configuration", name()));
 }
 
-PluginChain::PluginChain(const AdmissionContext& context, const AdmissionSettings& settings) {
+void PluginChain::fill(const AdmissionContext& context, const AdmissionSettings& settings) {
   const auto add = [&](std::string_view name, bool on, auto make) {
     if (has(settings.disabled, name) || (!on && !has(settings.enabled, name))) return;
     plugins_.push_back(make(context));
@@ -50,8 +50,9 @@ PluginChain::PluginChain(const AdmissionContext& context, const AdmissionSetting
 #undef ORCH_ADMISSION
 }
 
-PluginChain::PluginChain(const AdmissionContext& context, const List& disabled)
-    : PluginChain(context, AdmissionSettings{{}, disabled, {}}) {}
+PluginChain::PluginChain(const AdmissionContext& context, const List& disabled) {
+  fill(context, AdmissionSettings{{}, disabled, {}});
+}
 
 Result<std::unique_ptr<PluginChain>, std::string> PluginChain::create(
     const AdmissionContext& context, const AdmissionSettings& settings) {
@@ -61,7 +62,8 @@ Result<std::unique_ptr<PluginChain>, std::string> PluginChain::create(
     return Err(fmt::format(
         "[{}] in enable-admission-plugins and disable-admission-plugins overlapped", name));
   }
-  std::unique_ptr<PluginChain> chain(new PluginChain(context, settings));
+  std::unique_ptr<PluginChain> chain(new PluginChain());
+  chain->fill(context, settings);
   for (const auto& [name, json] : settings.configuration) {
     if (!knows(name) && !is_built_in(name)) {
       return Err(fmt::format("--admission-control-config-file: plugin \"{}\" is unknown", name));

@@ -49,7 +49,8 @@ class PluginChain final : public AdmissionChain {
   api::ApiResult<Unit> validate(const AdmissionRequest& request) override;
 
  private:
-  PluginChain(const AdmissionContext& context, const AdmissionSettings& settings);
+  PluginChain() = default;
+  void fill(const AdmissionContext& context, const AdmissionSettings& settings);
 
   std::vector<std::unique_ptr<AdmissionPlugin>> plugins_;
 };
