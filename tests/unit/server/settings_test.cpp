@@ -34,6 +34,31 @@ TEST_CASE("settings: defaults complete themselves") {
   CHECK(make_settings(config)->advertise_address == "192.0.2.9");
 }
 
+TEST_CASE("settings: pools of load balancers and lifetimes of certificates") {
+  ServerConfig config;
+  config.advertise_address = "192.0.2.7";
+  CHECK(make_settings(config)->certificate_lifetime == Seconds{365 * 24 * 3600});
+  CHECK(make_settings(config)->lb_pool.empty());
+  for (const auto& [text, seconds] : {std::pair{"30s", 30}, {"90m", 5400}, {"2d", 172800}}) {
+    config.certificate_lifetime = text;
+    CHECK(make_settings(config)->certificate_lifetime == Seconds{seconds});
+  }
+  for (const char* bad : {"", "h", "1", "29s", "-1h", "3651d", "1w", "99999999999999999999h"}) {
+    INFO(bad);
+    config.certificate_lifetime = bad;
+    CHECK(refused(config).starts_with("--certificate-lifetime: "));
+  }
+  config.certificate_lifetime = "1h";
+  config.lb_pool = {"192.0.2.0/28"};
+  CHECK_FALSE(make_settings(config)->lb_pool.empty());
+  config.lb_pool = {"192.0.2.0/28", "10.43.255.255-10.44.0.9"};
+  CHECK(refused(config) == "--lb-pool and --service-cidr must not overlap");
+  config.lb_pool = {"10.0.0.0/8"};
+  CHECK(refused(config) == "--lb-pool and --cluster-cidr must not overlap");
+  config.lb_pool = {"everything"};
+  CHECK(refused(config).starts_with("--lb-pool: \"everything\""));
+}
+
 TEST_CASE("settings: what is wrong is named by its flag") {
   const auto with = [](auto change) {
     ServerConfig config;
