@@ -155,24 +155,31 @@ Result<JoseKeys, std::string> JwtIssuer::fetch_keys() const {
   return read_key_set(keys);
 }
 
-std::shared_ptr<const net::JoseKey> JwtIssuer::key(const std::string& id) {
+std::shared_ptr<const net::JoseKey> JwtIssuer::known_key(const std::string& id) {
   std::lock_guard lock(mutex_);
-  const auto find = [&]() -> std::shared_ptr<const net::JoseKey> {
-    if (id.empty() && keys_.size() == 1) return keys_.begin()->second;
-    auto it = keys_.find(id);
-    return it == keys_.end() ? nullptr : it->second;
-  };
-  if (auto known = find()) return known;
+  if (id.empty() && keys_.size() == 1) return keys_.begin()->second;
+  auto it = keys_.find(id);
+  return it == keys_.end() ? nullptr : it->second;
+}
+
+std::shared_ptr<const net::JoseKey> JwtIssuer::key(const std::string& id) {
+  if (auto known = known_key(id)) return known;
+  // One fetches; who has a known key does not wait for it.
+  std::lock_guard fetching(fetch_mutex_);
+  if (auto known = known_key(id)) return known;
   if (fetched_once_ && clock_.mono() - fetched_ < kRefetchPause) return nullptr;
+  auto fetched = fetch_keys();
   fetched_once_ = true;
   fetched_ = clock_.mono();
-  auto fetched = fetch_keys();
   if (!fetched) {
     log::warn("auth", "keys of issuer {}: {}", config_.url, fetched.error());
     return nullptr;
   }
-  keys_ = std::move(*fetched);
-  return find();
+  {
+    std::lock_guard lock(mutex_);
+    keys_ = std::move(*fetched);
+  }
+  return known_key(id);
 }
 
 Result<std::optional<VerifiedToken>, std::string> JwtIssuer::verify(

@@ -56,14 +56,16 @@ class JwtIssuer final : public TokenSource {
   JwtIssuer(const Clock& clock, JwtIssuerConfig config)
       : clock_(clock), config_(std::move(config)) {}
   std::shared_ptr<const net::JoseKey> key(const std::string& id);
+  std::shared_ptr<const net::JoseKey> known_key(const std::string& id);
   Result<JoseKeys, std::string> fetch_keys() const;
   Result<std::string, std::string> fetch(const std::string& url) const;
 
   const Clock& clock_;
   const JwtIssuerConfig config_;
   std::shared_ptr<net::TlsClientContext> tls_;
-  std::mutex mutex_;
+  std::mutex mutex_;  // of the keys
   JoseKeys keys_;
+  std::mutex fetch_mutex_;  // of what follows; taken before mutex_
   MonoTime fetched_{};
   bool fetched_once_ = false;
 };
