@@ -78,7 +78,8 @@ std::string pod_status_patch(const corev1::Pod& pod, const PodView& view, const 
   for (const auto& container : pod.spec.containers) {
     if (!statuses.empty()) statuses += ",";
     statuses += fmt::format(
-        R"({{"name":{},"image":{},"imageID":"","ready":{},"started":{},"restartCount":{},"state":{}}})",
+        R"({{"name":{},"image":{},"imageID":"","ready":{},"started":{},"restartCount":{},)"
+        R"("state":{}}})",
         json_quote(container.name), json_quote(container.image), ready, ready, view.restarts,
         container_state(view));
   }

@@ -189,13 +189,13 @@ void Invariants::check_deletion(const std::string& key, const api::metav1::Objec
 }
 
 void Invariants::containers(const corev1::Pod& pod, const std::string& node, bool running) {
-  const auto* owner = controller_of(pod.metadata);
-  if (owner == nullptr || owner->kind != "StatefulSet") return;
   auto& here = running_[pod.metadata.namespace_ + "/" + pod.metadata.name];
-  if (!running) {
+  if (!running) {  // its owner may have let go of it meanwhile
     here.erase(pod.metadata.uid);
     return;
   }
+  const auto* owner = controller_of(pod.metadata);
+  if (owner == nullptr || owner->kind != "StatefulSet") return;
   here[pod.metadata.uid] = node;
   if (here.size() < 2) return;
   fail("one-per-ordinal", fmt::format("{} runs twice: on {} and on {}", pod.metadata.name,

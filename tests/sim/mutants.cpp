@@ -108,17 +108,26 @@ class Rebinds final : public Tamper {
   int bindings_ = 0;
 };
 
-// Pods are deleted by force: gone from the API while their node still runs them.
+// Pods of StatefulSets are deleted by force: gone from the API while their node still runs them.
 class Hurries final : public Tamper {
  public:
   using Tamper::Tamper;
   api::ApiResult<Response> call(const Request& request) override {
-    if (!is(request, "delete", "pods")) return wire_.call(request);
-    Request forced = request;
-    forced.object = nullptr;
+    auto answer = wire_.call(request);
+    if (!answer || !is(request, "update", "statefulsets", "status")) return answer;
+    Request forced;
+    forced.verb = "delete";
+    forced.version = "v1";
+    forced.resource = "pods";
+    forced.namespace_ = request.namespace_;
+    forced.name = request.name + "-0";
     forced.body = R"({"kind":"DeleteOptions","apiVersion":"v1","gracePeriodSeconds":0})";
-    return wire_.call(forced);
+    if (++writes_ % 3 == 0) (void)wire_.call(forced);
+    return answer;
   }
+
+ private:
+  int writes_ = 0;
 };
 
 // Who starts anew writes what is as it should be.
