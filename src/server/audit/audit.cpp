@@ -93,6 +93,23 @@ std::string object_json(const std::string& text, bool omit_managed_fields) {
   return value->dump();
 }
 
+bool is_protobuf(std::string_view content_type) {
+  return content_type.find("protobuf") != std::string_view::npos;
+}
+
+// An object of the request's own kind out of protobuf; null for anything else.
+std::unique_ptr<api::Object> from_protobuf(const RequestInfo& info, std::string_view content_type,
+                                           const std::string& body) {
+  const auto* resource = api::find_resource(info.group, info.version, info.resource);
+  if (resource == nullptr || !info.subresource.empty()) return nullptr;
+  Call call;
+  call.info = info;
+  call.content_type = content_type;
+  call.body = body;
+  auto object = decode_body(call, *resource->type, FieldValidation::kIgnore);
+  return object ? std::move(*object) : nullptr;
+}
+
 bool is_json(std::string_view content_type) {
   return content_type.empty() || content_type.find("json") != std::string_view::npos;
 }
@@ -151,19 +168,19 @@ void AuditRecord::look_at_request(const Call& call) {
     uid_ = at("metadata.uid");
     resource_version_ = at("metadata.resourceVersion");
   }
-  if (decision_.level < AuditLevel::kRequest) return;
   std::string json;
-  if (call.content_type.find("protobuf") != std::string::npos) {
-    const auto* resource = api::find_resource(info_.group, info_.version, info_.resource);
-    if (resource == nullptr || !info_.subresource.empty()) return;
-    Call copy = call;
-    if (auto object = decode_body(copy, *resource->type, FieldValidation::kIgnore)) {
-      json = api::to_json(static_cast<const api::Object&>(**object));
-    }
-  } else {
+  if (is_protobuf(call.content_type)) {
+    const auto object = from_protobuf(info_, call.content_type, call.body);
+    if (object == nullptr) return;
+    if (name_.empty()) name_ = object->metadata.name;
+    uid_ = object->metadata.uid;
+    resource_version_ = object->metadata.resourceVersion;
+    if (decision_.level >= AuditLevel::kRequest) json = api::to_json(*object);
+  } else if (decision_.level >= AuditLevel::kRequest) {
     std::vector<std::string> findings;
     if (auto text = body_json(call, &findings)) json = std::move(*text);
   }
+  if (json.empty()) return;
   request_object_ = object_json(json, decision_.omit_managed_fields);
 }
 
@@ -232,6 +249,12 @@ void AuditRecord::complete(const net::HttpResponse& response, bool whole) {
       status = shown.dump();
     }
     if (wants && info_.is_resource) object = object_json(body, decision_.omit_managed_fields);
+  }
+  const auto type = net::header(response.headers, "Content-Type");
+  if (whole && wants && response.status < 300 && is_protobuf(type)) {
+    if (const auto answered = from_protobuf(info_, type, response.body)) {
+      object = object_json(api::to_json(*answered), decision_.omit_managed_fields);
+    }
   }
   if (info_.verb == "create" && name_.empty() && json && response.status < 300) {
     const auto raw = json_path(response.body, "metadata.name");
