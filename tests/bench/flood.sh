@@ -88,7 +88,7 @@ while time.monotonic() < end:
     note("GET of one object, another user", ask(connection, "GET", maps + "/m1", as_other))
     note("LIST of namespaces, another user", ask(connection, "GET", "/api/v1/namespaces", as_other))
     note("/readyz on a new connection", ask(connect(), "GET", "/readyz"))
-    name = "w%d" % n
+    name = "w%d-%d" % (seconds, n)
     body = json.loads(config_map(name, "x"))
     body["metadata"]["labels"] = {"flood": "yes"}
     sent[name] = time.monotonic()
