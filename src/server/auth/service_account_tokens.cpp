@@ -99,7 +99,8 @@ std::string ServiceAccountTokens::key_set() const {
   const auto point = net::ec_public_point(key_pem_);
   if (!point) return R"({"keys":[]})";
   return fmt::format(
-      R"({{"keys":[{{"use":"sig","kty":"EC","kid":"{}","crv":"P-256","alg":"ES256","x":"{}","y":"{}"}}]}})",
+      R"({{"keys":[{{"use":"sig","kty":"EC","kid":"{}","crv":"P-256","alg":"ES256","x":"{}",)"
+      R"("y":"{}"}}]}})",
       key_id_, base64url_encode(point->x), base64url_encode(point->y));
 }
 
