@@ -173,7 +173,11 @@ class JobPlanner {
     plan_.counted = IndexSet::parse(job_.status.completedIndexes, completions());
     plan_.completed = plan_.counted;
     for (const auto& pod : in_.pods) {
-      if (pod->status.phase == "Succeeded" && has_valid_index(*pod) && has_job_finalizer(*pod)) {
+      // One that was noted as failed when its deletion began stays so, however it ended; and one
+      // whose finalizer is being taken was counted as what it was then.
+      const std::string& uid = pod->metadata.uid;
+      if (pod->status.phase == "Succeeded" && has_valid_index(*pod) && has_job_finalizer(*pod) &&
+          noted_.count(uid) == 0 && in_.released.count(uid) == 0) {
         plan_.completed.add(completion_index(*pod));
       }
     }

@@ -297,6 +297,21 @@ TEST_CASE("job: indexed pods carry their index in every form") {
   CHECK(is_job_succeeded(run.job));
 }
 
+TEST_CASE("job: who was noted as failed while it was deleted does not complete its index") {
+  JobRun run(2, 2, true);
+  run.settle();
+  Pod& deleted = run.of_index(1);
+  run.job.status.uncountedTerminatedPods.ensure().failed.push_back(deleted.metadata.uid);
+  run.end_pod(deleted, true);
+  run.end_pod(run.of_index(0), true);
+  CHECK(run.plan().succeeded == 1);
+  // Nor who is being let go of, as long as the cache shows its finalizer.
+  run.job.status.uncountedTerminatedPods->failed.clear();
+  JobInput in = run.input();
+  in.released.insert(run.pods[1].metadata.uid);
+  CHECK(plan_job(in).succeeded == 1);
+}
+
 TEST_CASE("job: each index has its own back-off and limit") {
   JobRun run(3, 3, true);
   run.job.spec.backoffLimit = INT32_MAX;
