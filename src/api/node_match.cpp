@@ -55,14 +55,17 @@ bool node_affinity_matches(const corev1::Pod& pod, const corev1::Node& node) {
                      [&](const auto& term) { return node_selector_term_matches(term, node); });
 }
 
+bool tolerates(const corev1::Toleration& toleration, const corev1::Taint& taint) {
+  if (!toleration.effect.empty() && toleration.effect != taint.effect) return false;
+  if (!toleration.key.empty() && toleration.key != taint.key) return false;
+  if (toleration.operator_ == "Exists") return true;
+  return (toleration.operator_.empty() || toleration.operator_ == "Equal") &&
+         toleration.value == taint.value && !toleration.key.empty();
+}
+
 bool tolerates(const std::vector<corev1::Toleration>& tolerations, const corev1::Taint& taint) {
-  return std::any_of(tolerations.begin(), tolerations.end(), [&](const corev1::Toleration& t) {
-    if (!t.effect.empty() && t.effect != taint.effect) return false;
-    if (!t.key.empty() && t.key != taint.key) return false;
-    if (t.operator_ == "Exists") return true;
-    if (t.operator_.empty() || t.operator_ == "Equal") return t.value == taint.value;
-    return false;
-  });
+  return std::any_of(tolerations.begin(), tolerations.end(),
+                     [&](const auto& toleration) { return tolerates(toleration, taint); });
 }
 
 bool HostPort::conflicts(const HostPort& other) const {

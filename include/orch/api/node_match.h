@@ -14,7 +14,8 @@ namespace orch::api {
 bool node_selector_term_matches(const corev1::NodeSelectorTerm& term, const corev1::Node& node);
 // nodeSelector and required node affinity.
 bool node_affinity_matches(const corev1::Pod& pod, const corev1::Node& node);
-// True if a toleration of the list covers the taint (an empty key or effect covers any).
+// True if the toleration, or one of the list, covers the taint (an empty key or effect covers any).
+bool tolerates(const corev1::Toleration& toleration, const corev1::Taint& taint);
 bool tolerates(const std::vector<corev1::Toleration>& tolerations, const corev1::Taint& taint);
 
 struct HostPort {

@@ -48,6 +48,5 @@ int64_t ttl_seconds(size_t step);
 // ever.
 std::optional<WallTime> eviction_time(const api::corev1::Pod& pod,
                                       const std::vector<api::corev1::Taint>& taints, WallTime now);
-bool tolerates(const api::corev1::Toleration& toleration, const api::corev1::Taint& taint);
 
 }  // namespace orch::server

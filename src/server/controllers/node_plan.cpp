@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "orch/api/node_match.h"
 #include "server/controllers/node_lifecycle.h"
 
 namespace orch::server {
@@ -164,14 +165,6 @@ size_t ttl_step(size_t step, size_t nodes) {
 }
 int64_t ttl_seconds(size_t step) { return kTtlSteps[step].seconds; }
 
-bool tolerates(const corev1::Toleration& toleration, const Taint& taint) {
-  if (!toleration.effect.empty() && toleration.effect != taint.effect) return false;
-  if (!toleration.key.empty() && toleration.key != taint.key) return false;
-  if (toleration.operator_ == "Exists") return true;
-  return (toleration.operator_.empty() || toleration.operator_ == "Equal") &&
-         toleration.value == taint.value && !toleration.key.empty();
-}
-
 std::optional<WallTime> eviction_time(const corev1::Pod& pod, const std::vector<Taint>& taints,
                                       WallTime now) {
   std::optional<WallTime> soonest;
@@ -183,7 +176,7 @@ std::optional<WallTime> eviction_time(const corev1::Pod& pod, const std::vector<
     bool tolerated = false;
     std::optional<WallTime> until;
     for (const auto& toleration : pod.spec.tolerations) {
-      if (!tolerates(toleration, taint)) continue;
+      if (!api::tolerates(toleration, taint)) continue;
       tolerated = true;  // the first that matches decides
       if (toleration.tolerationSeconds) {
         until = since + Seconds{std::max<int64_t>(0, *toleration.tolerationSeconds)};

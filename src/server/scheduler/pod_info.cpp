@@ -103,21 +103,6 @@ void parse_affinity(const api::Ptr<Affinity>& affinity, const corev1::Pod& pod,
   }
 }
 
-bool requirement_matches(const corev1::NodeSelectorRequirement& requirement,
-                         const std::optional<std::string>& value) {
-  const auto& values = requirement.values;
-  const bool listed = value && std::find(values.begin(), values.end(), *value) != values.end();
-  if (requirement.operator_ == "In") return listed;
-  if (requirement.operator_ == "NotIn") return !listed;
-  if (requirement.operator_ == "Exists") return value.has_value();
-  if (requirement.operator_ == "DoesNotExist") return !value.has_value();
-  if (!value || values.size() != 1) return false;
-  const auto left = parse_int(*value), right = parse_int(values.front());
-  if (!left || !right) return false;
-  if (requirement.operator_ == "Gt") return *left > *right;
-  return requirement.operator_ == "Lt" && *left < *right;
-}
-
 }  // namespace
 
 void Resources::add(const Resources& other) {
@@ -166,11 +151,6 @@ Resources resources_of(const std::map<std::string, api::Quantity>& list) {
   return out;
 }
 
-bool HostPort::conflicts(const HostPort& other) const {
-  if (port != other.port || protocol != other.protocol) return false;
-  return ip == other.ip || ip == "0.0.0.0" || other.ip == "0.0.0.0";
-}
-
 Resources pod_requests(const corev1::Pod& pod) {
   Resources out = fold_containers<Resources>(
       pod.spec, [](const corev1::Container& c) { return resources_of(c.resources.requests); },
@@ -203,17 +183,7 @@ PodInfoPtr make_pod_info(std::shared_ptr<const corev1::Pod> pod) {
   out->nonzero_milli_cpu = nonzero_request(spec, "cpu", true, kDefaultMilliCpu);
   out->nonzero_memory_bytes = nonzero_request(spec, "memory", false, kDefaultMemoryBytes);
   out->priority = spec.priority.value_or(0);
-  auto add_ports = [&](const corev1::Container& container) {
-    for (const auto& port : container.ports) {
-      if (port.hostPort <= 0) continue;
-      out->host_ports.push_back({port.hostIP.empty() ? "0.0.0.0" : port.hostIP,
-                                 port.protocol.empty() ? "TCP" : port.protocol, port.hostPort});
-    }
-  };
-  for (const auto& container : spec.containers) add_ports(container);
-  for (const auto& container : spec.initContainers) {
-    if (container.restartPolicy == "Always") add_ports(container);
-  }
+  out->host_ports = api::host_ports_of(spec);
   if (spec.affinity) {
     parse_affinity(spec.affinity->podAffinity, *pod, out->required_affinity,
                    out->preferred_affinity);
@@ -226,44 +196,6 @@ PodInfoPtr make_pod_info(std::shared_ptr<const corev1::Pod> pod) {
 
 bool is_terminal(const corev1::Pod& pod) {
   return pod.status.phase == "Succeeded" || pod.status.phase == "Failed";
-}
-
-bool node_selector_term_matches(const corev1::NodeSelectorTerm& term, const corev1::Node& node) {
-  if (term.matchExpressions.empty() && term.matchFields.empty()) return false;
-  for (const auto& requirement : term.matchExpressions) {
-    auto at = node.metadata.labels.find(requirement.key);
-    const auto value = at == node.metadata.labels.end() ? std::nullopt : std::optional(at->second);
-    if (!requirement_matches(requirement, value)) return false;
-  }
-  for (const auto& requirement : term.matchFields) {
-    // metadata.name is the only field there is.
-    if (requirement.key != "metadata.name") return false;
-    if (!requirement_matches(requirement, node.metadata.name)) return false;
-  }
-  return true;
-}
-
-bool node_affinity_matches(const corev1::Pod& pod, const corev1::Node& node) {
-  for (const auto& [key, value] : pod.spec.nodeSelector) {
-    auto at = node.metadata.labels.find(key);
-    if (at == node.metadata.labels.end() || at->second != value) return false;
-  }
-  if (!pod.spec.affinity || !pod.spec.affinity->nodeAffinity) return true;
-  const auto& required =
-      pod.spec.affinity->nodeAffinity->requiredDuringSchedulingIgnoredDuringExecution;
-  if (!required) return true;
-  return std::any_of(required->nodeSelectorTerms.begin(), required->nodeSelectorTerms.end(),
-                     [&](const auto& term) { return node_selector_term_matches(term, node); });
-}
-
-bool tolerates(const std::vector<corev1::Toleration>& tolerations, const corev1::Taint& taint) {
-  return std::any_of(tolerations.begin(), tolerations.end(), [&](const corev1::Toleration& t) {
-    if (!t.effect.empty() && t.effect != taint.effect) return false;
-    if (!t.key.empty() && t.key != taint.key) return false;
-    if (t.operator_ == "Exists") return true;
-    if (t.operator_.empty() || t.operator_ == "Equal") return t.value == taint.value;
-    return false;
-  });
 }
 
 const corev1::Taint* untolerated_taint(const corev1::Pod& pod, const corev1::Node& node) {

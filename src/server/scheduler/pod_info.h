@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "orch/api/corev1.h"
+#include "orch/api/node_match.h"
 #include "orch/api/selector.h"
 
 namespace orch::server::scheduler {
@@ -33,13 +34,7 @@ struct Resources {
 };
 Resources resources_of(const std::map<std::string, api::Quantity>& list);
 
-struct HostPort {
-  std::string ip;        // "0.0.0.0" = every address
-  std::string protocol;  // TCP when unset
-  int32_t port = 0;
-  auto operator<=>(const HostPort&) const = default;
-  bool conflicts(const HostPort& other) const;
-};
+using api::HostPort;
 
 // A term of pod (anti-)affinity, parsed.
 struct AffinityTerm {
@@ -84,12 +79,9 @@ Resources pod_requests(const corev1::Pod& pod);
 // A nullable selector of the API; null matches nothing, a malformed one too.
 api::LabelSelector selector_of(const api::Ptr<api::metav1::LabelSelector>& selector);
 
-// Node selectors: every requirement of one term, any term.
-bool node_selector_term_matches(const corev1::NodeSelectorTerm& term, const corev1::Node& node);
-// nodeSelector and required node affinity.
-bool node_affinity_matches(const corev1::Pod& pod, const corev1::Node& node);
-// True if a toleration of the list covers the taint (KEP of taints: empty key or effect = any).
-bool tolerates(const std::vector<corev1::Toleration>& tolerations, const corev1::Taint& taint);
+using api::node_affinity_matches;
+using api::node_selector_term_matches;
+using api::tolerates;
 // The first NoSchedule or NoExecute taint that is not tolerated, or null.
 const corev1::Taint* untolerated_taint(const corev1::Pod& pod, const corev1::Node& node);
 

@@ -154,12 +154,14 @@ struct Node {
   }
   void manage() {
     manager = PodManager::create(
-        *env, {table,
-               *runtime,
-               events,
-               nullptr,
-               nullptr,
-               {.data_dir = data_dir, .node_name = "n1", .node_ips = {"127.0.0.1"}}});
+        *env,
+        {.transport = table,
+         .runtime = *runtime,
+         .events = events,
+         .services = nullptr,
+         .node = nullptr,
+         .allocatable = nullptr,
+         .config = {.data_dir = data_dir, .node_name = "n1", .node_ips = {"127.0.0.1"}}});
     manager->start();
   }
   void down() {

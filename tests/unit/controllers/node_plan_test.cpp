@@ -1,5 +1,6 @@
 #include <catch2/catch.hpp>
 
+#include "orch/api/node_match.h"
 #include "server/controllers/node_lifecycle.h"
 
 namespace orch::server {
@@ -140,13 +141,13 @@ TEST_CASE("tolerations match key, effect and value") {
   taint.key = "k";
   taint.value = "v";
   taint.effect = "NoExecute";
-  CHECK(tolerates(toleration("k", "Exists", ""), taint));
-  CHECK(tolerates(toleration("", "Exists", ""), taint));
-  CHECK(tolerates(toleration("k", "", "NoExecute", {}, "v"), taint));
-  CHECK(tolerates(toleration("k", "Equal", "", {}, "v"), taint));
-  CHECK_FALSE(tolerates(toleration("k", "Equal", "", {}, "w"), taint));
-  CHECK_FALSE(tolerates(toleration("k", "Exists", "NoSchedule"), taint));
-  CHECK_FALSE(tolerates(toleration("other", "Exists", ""), taint));
+  CHECK(api::tolerates(toleration("k", "Exists", ""), taint));
+  CHECK(api::tolerates(toleration("", "Exists", ""), taint));
+  CHECK(api::tolerates(toleration("k", "", "NoExecute", {}, "v"), taint));
+  CHECK(api::tolerates(toleration("k", "Equal", "", {}, "v"), taint));
+  CHECK_FALSE(api::tolerates(toleration("k", "Equal", "", {}, "w"), taint));
+  CHECK_FALSE(api::tolerates(toleration("k", "Exists", "NoSchedule"), taint));
+  CHECK_FALSE(api::tolerates(toleration("other", "Exists", ""), taint));
 }
 
 TEST_CASE("a pod goes at once, after its seconds, or never") {
