@@ -45,10 +45,12 @@ Names images(Cluster& c) {
   return out;
 }
 std::string revisions(Cluster& c) {
-  std::string out;
+  std::set<int64_t> numbers;
   for (const auto& revision : c.all<appsv1::ControllerRevision>()) {
-    out += std::to_string(revision->revision) + " ";
+    numbers.insert(revision->revision);
   }
+  std::string out;
+  for (const int64_t number : numbers) out += std::to_string(number) + " ";
   return out;
 }
 void add_node(Cluster& c, const std::string& name, const std::string& spec = "{}") {
