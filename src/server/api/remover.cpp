@@ -155,7 +155,8 @@ api::ApiResult<std::optional<Deleted>> Writer::mark(const Stored& stored,
     deleted.object = Stored(Stored::pack(Registry::encode(object)), stored.revision());
     return std::optional<Deleted>(std::move(deleted));
   }
-  ORCH_TRY(auto written, server_.registry().replace(resource_, object, Registry::encode(object), stored.revision()));
+  ORCH_TRY(auto written, server_.registry().replace(resource_, object, Registry::encode(object),
+                                                    stored.revision()));
   if (!written) return std::optional<Deleted>();
   deleted.object = std::move(*written);
   return std::optional<Deleted>(std::move(deleted));

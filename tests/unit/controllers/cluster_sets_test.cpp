@@ -1,4 +1,6 @@
 // StatefulSets, DaemonSets, ReplicationControllers and PodDisruptionBudgets against the API server.
+#include <set>
+
 #include "orch/api/policyv1.h"
 #include "unit/controllers/cluster.h"
 
