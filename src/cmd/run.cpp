@@ -75,6 +75,14 @@ void add_server_options(Options& options, server::ServerConfig& config) {
   options.add("cluster-dns", config.cluster_dns,
               "Address of the cluster's DNS (default: the tenth of --service-cidr)");
   options.add("cluster-domain", config.cluster_domain, "Domain of the cluster's DNS");
+  options.add("datastore-endpoint", config.datastore_endpoint,
+              "URLs of an etcd cluster that several servers share, with commas (default: the "
+              "embedded store)");
+  options.add("datastore-cafile", config.datastore_cafile, "CA of the etcd cluster");
+  options.add("datastore-certfile", config.datastore_certfile, "Client certificate for it");
+  options.add("datastore-keyfile", config.datastore_keyfile, "Its key");
+  options.add("leader-elect-fast", config.leader_elect_fast,
+              "With --datastore-endpoint: another server takes the controllers over within 5 s");
   options.add("etcd-listen-client-url", config.etcd_listen_client_url,
               "Where the store speaks etcd v3: https://IP:PORT, http:// on loopback, unix://PATH; "
               "several with commas, none = nowhere");

@@ -8,6 +8,7 @@
 
 #include "orch/base/file.h"
 #include "orch/base/log.h"
+#include "orch/client/leader_election.h"
 #include "orch/net/host.h"
 #include "orch/net/http.h"
 #include "orch/storage/kv_store.h"
@@ -20,7 +21,9 @@
 #include "server/cloud/edge_provider.h"
 #include "server/control_plane_label.h"
 #include "server/controllers/controllers.h"
+#include "server/datastore.h"
 #include "server/etcd/etcd_server.h"
+#include "server/etcd/remote_store.h"
 #include "server/front.h"
 #include "server/http/handler.h"
 #include "server/identities.h"
@@ -67,7 +70,10 @@ class ServerImpl final : public Server {
   Result<Unit, std::string> start_etcd();
   Result<Unit, std::string> write_kubeconfig();
   Result<Unit, std::string> wait_until(const std::function<bool()>& filled);
+  void make_loop_clients();
   Result<Unit, std::string> start_loops();
+  void stop_loops();
+  void campaign();
 
   Env& env_;
   ServerConfig config_;
@@ -76,6 +82,7 @@ class ServerImpl final : public Server {
   client::JoinToken token_;
   std::string join_token_;
   std::unique_ptr<Maintenance> maintenance_;
+  std::shared_ptr<etcd::EtcdClient> datastore_;  // null: the embedded store
   std::unique_ptr<storage::KvStore> store_;
   std::unique_ptr<etcd::EtcdServer> etcd_;
   std::unique_ptr<ApiServer> api_;
@@ -100,6 +107,10 @@ class ServerImpl final : public Server {
   std::unique_ptr<CloudProvider> cloud_;
   std::unique_ptr<Controllers> controllers_;
   std::unique_ptr<Scheduler> scheduler_;
+  // With a datastore the loops run while this server leads, over caches of their own, which end
+  // with them.
+  std::unique_ptr<client::InformerSet> term_informers_;
+  std::unique_ptr<client::LeaderElection> election_;
 };
 
 PkiOptions ServerImpl::pki_options() const {
@@ -113,10 +124,22 @@ PkiOptions ServerImpl::pki_options() const {
 Result<Unit, std::string> ServerImpl::load_identity() {
   ORCH_CHECK(make_directories(config_.data_dir, 0700));
   ORCH_CHECK(make_directories(settings_.directory, 0700));
+  if (!datastore_) {
+    ORCH_TRY(datastore_, make_datastore_client(config_));
+  }
+  bool shared = !datastore_;
+  if (datastore_) {
+    ORCH_TRY(shared, share_identity(*datastore_, config_, settings_.directory, false));
+  }
   ORCH_TRY(pki_, Pki::load_or_create(pki_options()));
   ORCH_TRY(token_, load_or_create_token(settings_.directory + "/token", config_.token,
                                         pki_.server_ca.certificate_pem, env_.random));
   join_token_ = token_.str();
+  if (!shared) {
+    // Made just now. If another server was first, what it has made is read instead.
+    ORCH_CHECK(share_identity(*datastore_, config_, settings_.directory, true));
+    return load_identity();
+  }
   if (!config_.agent_token.empty()) {
     ORCH_CHECK(load_or_create_token(settings_.directory + "/agent-token", config_.agent_token,
                                     pki_.server_ca.certificate_pem, env_.random, "node",
@@ -127,6 +150,10 @@ Result<Unit, std::string> ServerImpl::load_identity() {
 
 Result<Unit, std::string> ServerImpl::open_store() {
   ORCH_TRY(maintenance_, Maintenance::create(env_, settings_.directory, config_));
+  if (datastore_) {
+    ORCH_TRY(store_, etcd::open_remote_store(datastore_, {}));
+    return Unit{};
+  }
   auto store = storage::open_sqlite_store(env_, maintenance_->store_options());
   if (!store) return Err(store.error().message);
   store_ = std::move(*store);
@@ -206,6 +233,7 @@ Result<Unit, std::string> ServerImpl::start_http() {
 
 // The store in etcd's own protocol, under a certificate authority of its own.
 Result<Unit, std::string> ServerImpl::start_etcd() {
+  if (datastore_) return Unit{};  // it is to be asked itself
   ORCH_TRY(EtcdPki pki, EtcdPki::load_or_create({.directory = settings_.directory + "/tls/etcd",
                                                  .server_dns_names = {"localhost"},
                                                  .server_ips = settings_.certificate_ips,
@@ -239,15 +267,21 @@ Result<Unit, std::string> ServerImpl::wait_until(const std::function<bool()>& fi
   return Unit{};
 }
 
-Result<Unit, std::string> ServerImpl::start_loops() {
+void ServerImpl::make_loop_clients() {
+  if (controllers_client_) return;
   controllers_transport_ = api_->local_transport(component_user("system:kube-controller-manager"));
   controllers_client_ = std::make_unique<client::Client>(*controllers_transport_);
   controllers_events_ =
       client::make_event_recorder(env_, *controllers_transport_, "controllermanager");
+}
+
+Result<Unit, std::string> ServerImpl::start_loops() {
+  make_loop_clients();
+  client::InformerSet& informers = term_informers_ ? *term_informers_ : *informers_;
   certificates_ = std::make_unique<CertificateSigner>(pki_);
   cloud_ = make_edge_provider(settings_.lb_pool);
   controllers_ = std::make_unique<Controllers>(
-      env_, *controllers_client_, *informers_, *controllers_events_,
+      env_, *controllers_client_, informers, *controllers_events_,
       ControllersConfig{.cluster_cidr = config_.cluster_cidr,
                         .root_ca_pem = pki_.server_ca.certificate_pem,
                         .selected = config_.controllers,
@@ -273,18 +307,45 @@ Result<Unit, std::string> ServerImpl::start_loops() {
   if (!scheduling) return Err("--kube-scheduler-config: " + scheduling.error());
   auto extenders = scheduler::Extenders::create(scheduling->extenders);
   if (!extenders) return Err("--kube-scheduler-config: " + extenders.error());
-  scheduler_ = std::make_unique<Scheduler>(env_, *scheduler_client_, *informers_,
+  scheduler_ = std::make_unique<Scheduler>(env_, *scheduler_client_, informers,
                                            *scheduler_events_, std::move(*scheduling),
                                            std::move(*extenders));
   if (config_.label_own_node) {
     keep_control_plane_label(env_, *client_, *informers_, config_.node_name);
   }
   informers_->start_all();
+  informers.start_all();
   // They act under identities of their own: first their roles must be known.
   ORCH_CHECK(wait_until([this] { return access_->synced(); }));
   controllers_->start();
   scheduler_->start();
   return Unit{};
+}
+
+void ServerImpl::stop_loops() {
+  if (scheduler_) scheduler_->stop();
+  if (controllers_) controllers_->stop();
+}
+
+void ServerImpl::campaign() {
+  make_loop_clients();
+  informers_->start_all();
+  client::LeaderElectionOptions options;
+  options.name = "kube-controller-manager";
+  options.identity = fmt::format("{}_{}", config_.node_name, random_uuid(env_.random));
+  if (config_.leader_elect_fast) options.times = client::fast_leader_election();
+  options.began = [this] {
+    term_informers_ = std::make_unique<client::InformerSet>(env_, *loopback_);
+    if (auto started = start_loops(); !started) log::error("server", "{}", started.error());
+  };
+  options.ended = [this] {
+    stop_loops();
+    if (term_informers_) term_informers_->stop();
+    scheduler_.reset();
+    controllers_.reset();
+    term_informers_.reset();
+  };
+  election_ = client::LeaderElection::start(env_, *controllers_client_, std::move(options));
 }
 
 Result<Unit, std::string> ServerImpl::start() {
@@ -301,10 +362,16 @@ Result<Unit, std::string> ServerImpl::start() {
                                           .client_ca_pem = pki_.client_ca.certificate_pem,
                                           .request_header_ca_pem = "",
                                           .request_header_name = ""}));
-  ORCH_CHECK(start_loops());
+  if (datastore_) {
+    campaign();
+  } else {
+    ORCH_CHECK(start_loops());
+  }
   ORCH_CHECK(wait_until([this] { return informers_->all_synced(); }));
   ORCH_CHECK(write_kubeconfig());
   keep_certificates();
+  ORCH_CHECK(
+      maintenance_->start(fmt::format("https://{}:{}", settings_.local_url_host, http_->port())));
   log::info("server", "ready on port {}; kubeconfig {}", http_->port(), config_.write_kubeconfig);
   return Unit{};
 }
@@ -345,8 +412,8 @@ void ServerImpl::keep_certificates() {
 
 void ServerImpl::stop() {
   if (keeper_) keeper_->stop();
-  if (scheduler_) scheduler_->stop();
-  if (controllers_) controllers_->stop();
+  if (election_) election_->stop();
+  stop_loops();
   if (informers_) informers_->stop();
   if (front_) front_->stop();
   if (api_) api_->stop();  // ends watches, so that the HTTP server has nothing to wait for

@@ -36,6 +36,18 @@ struct ServerConfig {
   std::string node_name;                       // of the machine, for certificates
   // Comma list; "none" switches the store's etcd API off.
   std::string etcd_listen_client_url = "https://127.0.0.1:2379";
+  std::string datastore_endpoint;  // comma list of an etcd cluster's; "" = the embedded store
+  std::string datastore_cafile, datastore_certfile, datastore_keyfile;
+  bool leader_elect_fast = false;  // another server takes over within 5 s instead of 15
+  std::string etcd_compaction_interval = "5m0s";  // how much history the store keeps; 0 = all
+  bool durable_leases = false;                 // node Leases and Events are as durable as the rest
+  bool secrets_encryption = false;             // with a key of orch's own, made if there is none
+  std::string encryption_provider_config;      // a file with an EncryptionConfiguration instead
+  std::string snapshot_dir;                    // "" = <data-dir>/server/snapshots
+  std::string snapshot_schedule;               // cron; "" = none
+  uint16_t snapshot_retention = 5;             // scheduled snapshots that are kept
+  bool label_own_node = false;                 // node_name is a node: it is of the control plane
+  AccessConfig access;
   // Together the seats that priority and fairness shares out.
   uint16_t max_requests_inflight = 400;
   uint16_t max_mutating_requests_inflight = 200;
@@ -48,15 +60,6 @@ struct ServerConfig {
   std::string audit_log_mode = "blocking";     // or batch, blocking-strict
   std::string audit_webhook_config_file;       // a kubeconfig
   std::string audit_webhook_mode = "batch";
-  std::string etcd_compaction_interval = "5m0s";  // how much history the store keeps; 0 = all
-  bool durable_leases = false;                 // node Leases and Events are as durable as the rest
-  bool secrets_encryption = false;             // with a key of orch's own, made if there is none
-  std::string encryption_provider_config;      // a file with an EncryptionConfiguration instead
-  std::string snapshot_dir;                    // "" = <data-dir>/server/snapshots
-  std::string snapshot_schedule;               // cron; "" = none
-  uint16_t snapshot_retention = 5;             // scheduled snapshots that are kept
-  bool label_own_node = false;                 // node_name is a node: it is of the control plane
-  AccessConfig access;
 };
 
 class Server {
