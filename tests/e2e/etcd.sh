@@ -32,8 +32,8 @@ check_out "previous value" '^1$' e put /test/a 3 --prev-kv
 check_out "get by prefix, sorted" '^/test/b,/test/a,$' \
   bash -c "$(declare -f in_ns e); server_ns=$server_ns tls=$tls
   e get /test/ --prefix --order=DESCEND --sort-by=KEY --keys-only | grep . | tr '\n' ,"
-check_out "count" '"Count" : 2' e get /test/ --prefix --count-only -w fields
-check_out "objects are there" '^/registry/namespaces/default$' e get /registry/namespaces/ --prefix --keys-only
+check_out "count" '"Count" : 2' e get /test/ --prefix --limit 1 -w fields
+check_out "objects are there" '^/registry/core/namespaces/default$' e get /registry/core/namespaces/ --prefix --keys-only
 check_out "delete" '^2$' e del /test/ --prefix
 check_out "txn" 'SUCCESS' bash -c "$(declare -f in_ns e); server_ns=$server_ns tls=$tls
   printf 'version(\"/t\") = \"0\"\n\nput /t 1\nget /t\n\nput /t 2\n\n' | e txn"
@@ -66,7 +66,7 @@ check_out "health" 'is healthy' e endpoint health
 check_out "status" '3\.5' e endpoint status
 check_out "hash" '127.0.0.1' e endpoint hashkv
 check_out "members" 'started|n1' e member list
-check_out "no alarms" '^$' e alarm list
+same "no alarms" "" "$(e alarm list)"
 check_out "auth" 'not enabled' bash -c "$(declare -f in_ns e); server_ns=$server_ns tls=$tls
   e user list 2>&1; true"
 revision=$(e get /t -w json | jq .header.revision)
@@ -101,17 +101,19 @@ if curl -V | grep -q HTTP2; then
     --cert "$tls/client.crt" --key "$tls/client.key" https://127.0.0.1:2379/health
 fi
 check_out "alive" 'is healthy' e endpoint health
-check_out "a write is seen by Kubernetes" 'from-etcd' bash -c "$(declare -f in_ns e k)
+# Byte for byte but for the name: values carry the place where the resourceVersion goes.
+check_out "a write is seen by Kubernetes" '^foreign +Active' bash -c "$(declare -f in_ns e k)
   server_ns=$server_ns tls=$tls kubectl=$kubectl kubeconfig=$kubeconfig
-  e get /registry/namespaces/default --print-value-only |
-    sed 's/\"name\":\"default\"/\"name\":\"from-etcd\"/' | e put /registry/namespaces/from-etcd >/dev/null
-  k get namespace from-etcd"
+  e get /registry/core/namespaces/default --print-value-only | head -c -1 |
+    sed 's/\"name\":\"default\"/\"name\":\"foreign\"/' |
+    e put /registry/core/namespaces/foreign >/dev/null
+  k get namespace foreign --no-headers"
 
 say "another one on the machine"
 check_fails "an explicit URL that is taken" 'etcd-listen-client-url.*address already in use' \
   timeout 20 nsenter --net="/var/run/netns/$server_ns" "$orch" server --config "$work/none.yaml" \
   --data-dir "$work/second" --disable-agent --https-listen-port 7443 \
-  --write-kubeconfig "$work/second.yaml" --etcd-listen-client-url https://127.0.0.1:2379
+  --write-kubeconfig "$work/second.yaml" --etcd-listen-client-url https://127.0.0.1:6443
 check_fails "plain text to others" 'loopback' timeout 20 "$orch" server --config "$work/none.yaml" \
   --data-dir "$work/third" --disable-agent --write-kubeconfig "$work/third.yaml" \
   --etcd-listen-client-url http://0.0.0.0:2379
