@@ -151,7 +151,8 @@ Result<Unit, std::string> ServerImpl::load_identity() {
 Result<Unit, std::string> ServerImpl::open_store() {
   ORCH_TRY(maintenance_, Maintenance::create(env_, settings_.directory, config_));
   if (datastore_) {
-    ORCH_TRY(store_, etcd::open_remote_store(datastore_, {}));
+    const auto interval = maintenance_->store_options().compaction_interval;
+    ORCH_TRY(store_, etcd::open_remote_store(datastore_, {.compaction_interval = interval}));
     return Unit{};
   }
   auto store = storage::open_sqlite_store(env_, maintenance_->store_options());

@@ -91,6 +91,18 @@ Result<std::string, std::string> advertise_address(const ServerConfig& config) {
   return net::default_ipv4_address().value_or("127.0.0.1");
 }
 
+// What is done to the embedded store's files has no meaning where there are none.
+Result<Unit, std::string> check_datastore(const ServerConfig& config) {
+  if (config.datastore_endpoint.empty()) return Unit{};
+  const auto refuse = [](const char* flag) {
+    return Err(fmt::format("--{}: is of the embedded store, not with --datastore-endpoint", flag));
+  };
+  if (config.secrets_encryption) return refuse("secrets-encryption");
+  if (!config.encryption_provider_config.empty()) return refuse("encryption-provider-config");
+  if (!config.snapshot_schedule.empty()) return refuse("snapshot-schedule");
+  return Unit{};
+}
+
 }  // namespace
 
 Result<Settings, std::string> make_settings(const ServerConfig& config) {
@@ -99,6 +111,7 @@ Result<Settings, std::string> make_settings(const ServerConfig& config) {
   if (!is_ipv4(config.bind_address)) {
     return Err(fmt::format("--bind-address: \"{}\" is not an IPv4 address", config.bind_address));
   }
+  ORCH_CHECK(check_datastore(config));
   settings.directory = config.data_dir + "/server";
   ORCH_TRY(settings.kubeconfig_mode, parse_mode(config.write_kubeconfig_mode));
   ORCH_TRY(settings.certificate_lifetime, parse_lifetime(config.certificate_lifetime));

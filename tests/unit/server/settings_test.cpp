@@ -92,6 +92,25 @@ TEST_CASE("settings: what is wrong is named by its flag") {
         std::string::npos);
 }
 
+TEST_CASE("what is of the embedded store's files is refused with a datastore") {
+  const auto refused = [](auto change) {
+    ServerConfig config;
+    config.datastore_endpoint = "https://127.0.0.1:2379";
+    change(config);
+    const auto settings = make_settings(config);
+    return settings ? std::string() : settings.error();
+  };
+  CHECK(refused([](auto&) {}).empty());
+  CHECK(refused([](auto& c) { c.secrets_encryption = true; }) ==
+        "--secrets-encryption: is of the embedded store, not with --datastore-endpoint");
+  CHECK(refused([](auto& c) {
+          c.encryption_provider_config = "f";
+        }).starts_with("--encryption-provider-config: "));
+  CHECK(refused([](auto& c) {
+          c.snapshot_schedule = "@daily";
+        }).starts_with("--snapshot-schedule: "));
+}
+
 TEST_CASE("CIDRs count their addresses") {
   auto cidr = Cidr::parse("10.43.0.0/16");
   REQUIRE(cidr);
