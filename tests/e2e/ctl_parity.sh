@@ -367,7 +367,7 @@ explain cronjob.spec.jobTemplate.spec
 explain ingress.spec --recursive
 explain pvc.spec
 delete -f more-NS.yaml
-delete quota,cronjobs,jobs,hpa,ingress --all -n NS
+delete quota,jobs,cronjobs,hpa,ingress --all -n NS
 describe pods -n pa-none
 describe nosuch
 describe
@@ -388,10 +388,24 @@ exec
 logs
 COMMANDS
 
+# The controllers have done all that a change of Deployment web asks for: what a later command shows of
+# its Pods does not depend on how fast they were.
+web_settled() {
+  [ "$(k get deploy web -n "$1" -o 'jsonpath={.metadata.generation}')" = \
+    "$(k get deploy web -n "$1" -o 'jsonpath={.status.observedGeneration}')" ] || return 1
+  [ -z "$(k get rs -n "$1" -o 'jsonpath={range .items[*]}{.spec.replicas} {.status.replicas} {.metadata.generation} {.status.observedGeneration}{"\n"}{end}' |
+    awk '$1 != $2 || $3 != $4')" ]
+}
+
 differ=0
 while IFS= read -r command; do
   run_as kubectl "$kubectl" pa-k "$command"
   run_as orch "$work/bin/kubectl" pa-o "$command"
+  case $command in
+    set\ *deploy* | rollout\ *deploy/web* | scale\ *deploy/web* | "create deployment web "*"-n NS")
+      wait_for 10 "the Deployments to settle after '$command'" web_settled pa-k
+      wait_for 10 "the Deployments to settle after '$command'" web_settled pa-o ;;
+  esac
   checks=$((checks + 1))
   cmp -s "$work/kubectl.all" "$work/orch.all" && continue
   differ=$((differ + 1))

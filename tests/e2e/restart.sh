@@ -15,7 +15,7 @@ pods() {
 before=$(pods)
 same_pods() { [ "$(pods)" = "$before" ] || { echo "before: $before; now: $(pods)"; return 1; }; }
 ip=$(k get pods -o 'jsonpath={.items[0].status.podIP}')
-k get pods -w >"$work/watch" 2>&1 &
+k get pods -w >"$work/open-watch" 2>&1 &  # an open watch does not hold up the end
 children+=($!)
 started=$(date +%s%N)
 stop_orch n1 TERM
