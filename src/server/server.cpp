@@ -8,7 +8,6 @@
 
 #include "orch/base/file.h"
 #include "orch/base/log.h"
-#include "orch/client/leader_election.h"
 #include "orch/net/host.h"
 #include "orch/net/http.h"
 #include "orch/storage/kv_store.h"
@@ -16,11 +15,7 @@
 #include "server/api/api_server.h"
 #include "server/auth/service_account_tokens.h"
 #include "server/bootstrap.h"
-#include "server/certificate_signer.h"
-#include "server/cloud/cloud_controllers.h"
-#include "server/cloud/edge_provider.h"
 #include "server/control_plane_label.h"
-#include "server/controllers/controllers.h"
 #include "server/datastore.h"
 #include "server/etcd/etcd_server.h"
 #include "server/etcd/remote_store.h"
@@ -29,11 +24,11 @@
 #include "server/identities.h"
 #include "server/issuer_discovery.h"
 #include "server/join/join_handler.h"
+#include "server/loops.h"
 #include "server/maintenance/service.h"
 #include "server/pki/certificate_keeper.h"
 #include "server/pki/join_token.h"
 #include "server/pki/pki.h"
-#include "server/scheduler/scheduler.h"
 #include "server/settings.h"
 
 namespace orch::server {
@@ -70,10 +65,7 @@ class ServerImpl final : public Server {
   Result<Unit, std::string> start_etcd();
   Result<Unit, std::string> write_kubeconfig();
   Result<Unit, std::string> wait_until(const std::function<bool()>& filled);
-  void make_loop_clients();
   Result<Unit, std::string> start_loops();
-  void stop_loops();
-  void campaign();
 
   Env& env_;
   ServerConfig config_;
@@ -98,19 +90,7 @@ class ServerImpl final : public Server {
   std::shared_ptr<CertificateKeeper> keeper_;
   std::unique_ptr<Front> front_;
   std::unique_ptr<net::HttpServer> http_;
-  // The loops: their own identities over the shared caches.
-  std::unique_ptr<Identities> identities_;
-  std::unique_ptr<client::Transport> controllers_transport_, scheduler_transport_;
-  std::unique_ptr<client::Client> controllers_client_, scheduler_client_;
-  std::unique_ptr<client::EventRecorder> controllers_events_, scheduler_events_;
-  std::unique_ptr<CertificateSigner> certificates_;
-  std::unique_ptr<CloudProvider> cloud_;
-  std::unique_ptr<Controllers> controllers_;
-  std::unique_ptr<Scheduler> scheduler_;
-  // With a datastore the loops run while this server leads, over caches of their own, which end
-  // with them.
-  std::unique_ptr<client::InformerSet> term_informers_;
-  std::unique_ptr<client::LeaderElection> election_;
+  std::unique_ptr<Loops> loops_;
 };
 
 PkiOptions ServerImpl::pki_options() const {
@@ -187,12 +167,10 @@ Result<Unit, std::string> ServerImpl::start_api() {
   tokens_ =
       std::make_unique<ServiceAccountTokens>(env_, pki_.service_account_key_pem, issuer,
                                              std::vector<std::string>{issuer, "orch"}, *client_);
-  ORCH_TRY(access_, Access::create({.env = env_,
-                                    .informers = *informers_,
-                                    .client = *client_,
-                                    .tokens = *tokens_},
-                                   config_.access, config_.disable));
-  identities_ = std::make_unique<Identities>(*api_);
+  ORCH_TRY(access_,
+           Access::create(
+               {.env = env_, .informers = *informers_, .client = *client_, .tokens = *tokens_},
+               config_.access, config_.disable));
   api_->set_hooks(access_->hooks());
   add_issuer_discovery(*api_, *tokens_, config.advertise_address);
   ORCH_CHECK(api_->start());
@@ -268,85 +246,21 @@ Result<Unit, std::string> ServerImpl::wait_until(const std::function<bool()>& fi
   return Unit{};
 }
 
-void ServerImpl::make_loop_clients() {
-  if (controllers_client_) return;
-  controllers_transport_ = api_->local_transport(component_user("system:kube-controller-manager"));
-  controllers_client_ = std::make_unique<client::Client>(*controllers_transport_);
-  controllers_events_ =
-      client::make_event_recorder(env_, *controllers_transport_, "controllermanager");
-}
-
 Result<Unit, std::string> ServerImpl::start_loops() {
-  make_loop_clients();
-  client::InformerSet& informers = term_informers_ ? *term_informers_ : *informers_;
-  certificates_ = std::make_unique<CertificateSigner>(pki_);
-  cloud_ = make_edge_provider(settings_.lb_pool);
-  controllers_ = std::make_unique<Controllers>(
-      env_, *controllers_client_, informers, *controllers_events_,
-      ControllersConfig{.cluster_cidr = config_.cluster_cidr,
-                        .root_ca_pem = pki_.server_ca.certificate_pem,
-                        .selected = config_.controllers,
-                        .disabled = config_.disable,
-                        .certificates = certificates_.get(),
-                        .client_of = [this](std::string_view name) -> const client::Client& {
-                          return identities_->controller(name);
-                        },
-                        .more = cloud_controllers(*cloud_)});
-  for (const auto& item : config_.controllers) {
-    const auto name = item.substr(item.starts_with('-') ? 1 : 0);
-    if (item == "*" || controllers_->knows(name)) continue;
-    return Err(fmt::format("--controllers: \"{}\" is not in the list of known controllers", name));
-  }
-  for (const auto& name : config_.disable) {
-    if (controllers_->knows(name) || PluginChain::knows(name)) continue;
-    return Err(fmt::format("--disable: no controller or admission plugin is called \"{}\"", name));
-  }
-  scheduler_transport_ = api_->local_transport(component_user("system:kube-scheduler"));
-  scheduler_client_ = std::make_unique<client::Client>(*scheduler_transport_);
-  scheduler_events_ = client::make_event_recorder(env_, *scheduler_transport_, "default-scheduler");
-  auto scheduling = scheduler::load_scheduler_config(config_.kube_scheduler_config);
-  if (!scheduling) return Err("--kube-scheduler-config: " + scheduling.error());
-  auto extenders = scheduler::Extenders::create(scheduling->extenders);
-  if (!extenders) return Err("--kube-scheduler-config: " + extenders.error());
-  scheduler_ = std::make_unique<Scheduler>(env_, *scheduler_client_, informers,
-                                           *scheduler_events_, std::move(*scheduling),
-                                           std::move(*extenders));
+  ORCH_TRY(loops_, Loops::create({.env = env_,
+                                  .config = config_,
+                                  .settings = settings_,
+                                  .pki = pki_,
+                                  .api = *api_,
+                                  .transport = *loopback_,
+                                  .informers = *informers_}));
   if (config_.label_own_node) {
     keep_control_plane_label(env_, *client_, *informers_, config_.node_name);
   }
   informers_->start_all();
-  informers.start_all();
-  // They act under identities of their own: first their roles must be known.
   ORCH_CHECK(wait_until([this] { return access_->synced(); }));
-  controllers_->start();
-  scheduler_->start();
-  return Unit{};
-}
-
-void ServerImpl::stop_loops() {
-  if (scheduler_) scheduler_->stop();
-  if (controllers_) controllers_->stop();
-}
-
-void ServerImpl::campaign() {
-  make_loop_clients();
-  informers_->start_all();
-  client::LeaderElectionOptions options;
-  options.name = "kube-controller-manager";
-  options.identity = fmt::format("{}_{}", config_.node_name, random_uuid(env_.random));
-  if (config_.leader_elect_fast) options.times = client::fast_leader_election();
-  options.began = [this] {
-    term_informers_ = std::make_unique<client::InformerSet>(env_, *loopback_);
-    if (auto started = start_loops(); !started) log::error("server", "{}", started.error());
-  };
-  options.ended = [this] {
-    stop_loops();
-    if (term_informers_) term_informers_->stop();
-    scheduler_.reset();
-    controllers_.reset();
-    term_informers_.reset();
-  };
-  election_ = client::LeaderElection::start(env_, *controllers_client_, std::move(options));
+  loops_->start();
+  return wait_until([this] { return informers_->all_synced(); });
 }
 
 Result<Unit, std::string> ServerImpl::start() {
@@ -363,12 +277,7 @@ Result<Unit, std::string> ServerImpl::start() {
                                           .client_ca_pem = pki_.client_ca.certificate_pem,
                                           .request_header_ca_pem = "",
                                           .request_header_name = ""}));
-  if (datastore_) {
-    campaign();
-  } else {
-    ORCH_CHECK(start_loops());
-  }
-  ORCH_CHECK(wait_until([this] { return informers_->all_synced(); }));
+  ORCH_CHECK(start_loops());
   ORCH_CHECK(write_kubeconfig());
   keep_certificates();
   ORCH_CHECK(
@@ -402,7 +311,7 @@ void ServerImpl::keep_certificates() {
   if (etcd_) {
     deps.on_etcd = [this, note](const net::KeyPair& pair) { note(etcd_->use_certificate(pair)); };
   }
-  deps.events = controllers_events_.get();
+  deps.events = &loops_->events();
   deps.subject.api_version = "v1";
   deps.subject.kind = "Node";
   deps.subject.name = deps.subject.uid = settings_.node_name;
@@ -413,8 +322,7 @@ void ServerImpl::keep_certificates() {
 
 void ServerImpl::stop() {
   if (keeper_) keeper_->stop();
-  if (election_) election_->stop();
-  stop_loops();
+  if (loops_) loops_->stop();
   if (informers_) informers_->stop();
   if (front_) front_->stop();
   if (api_) api_->stop();  // ends watches, so that the HTTP server has nothing to wait for
