@@ -25,9 +25,10 @@
 namespace orch::storage {
 
 struct EngineLimits {
-  int64_t history_bytes = 32 << 20;  // superseded values kept in memory
-  size_t history_events = 500'000;   // more makes compaction come early
-  Revision reserve = 10'000;         // revisions per reservation of the volatile tier
+  int64_t history_bytes = 32 << 20;    // superseded values kept in memory
+  size_t history_events = 500'000;     // more makes compaction come early
+  size_t whole_events = kWholeEvents;  // of them kept as watchers get them
+  Revision reserve = 10'000;           // revisions per reservation of the volatile tier
 };
 
 class Engine final : public KvStore {
@@ -39,7 +40,7 @@ class Engine final : public KvStore {
 
   StoreResult<RangeResponse> range(const RangeRequest& request) override;
   StoreResult<TxnResponse> txn(const TxnRequest& request) override;
-  void txn_async(TxnRequest request, TxnDone done) override;
+  void txn_async(TxnRequest request, TxnDone done, bool alone) override;
   StoreResult<std::unique_ptr<WatchHandle>> watch(const std::string& key,
                                                   const std::string& range_end, Revision start,
                                                   std::shared_ptr<WatchSink> sink) override;
@@ -90,7 +91,7 @@ class Engine final : public KvStore {
   // -- the writer (engine_commit.cpp)
   void submit(Request& request);  // and wait
   bool enqueue(Request& request);
-  bool commit_alone(Request& request);
+  bool commit_alone(Request& request, bool hurried = false);
   void writer_loop();
   size_t batch_size() const;
   void commit_batch(std::vector<Request*>& requests);
@@ -108,7 +109,7 @@ class Engine final : public KvStore {
   void flush_all();
   void answer(std::vector<Request*>& requests);
   void serve_read(Request& request);
-  void bound_history();
+  void bound_history(size_t events);
 
   // -- reading
   Revision floor_of(const KeyRange& range) const;
@@ -152,6 +153,7 @@ class Engine final : public KvStore {
   std::vector<std::string> flushing_;
   std::optional<Error> refused_;  // set once, after an I/O error
   bool trimming_ = false;
+  Micros last_commit_{0};  // how long the disk took
   std::atomic<bool> compaction_pending_{false};
   Revision tick_revision_ = 0;  // newest at the last auto_compact(); the timers' strand only
 

@@ -17,6 +17,8 @@ constexpr size_t kBatchBytes = 4 << 20;
 constexpr size_t kIdleStep = 512;  // events, rows or keys of one step of housekeeping
 // Callers that committed themselves leave work behind; one step for many of them.
 constexpr Millis kNap{5};
+// A commit that a thread with other duties may do itself.
+constexpr Micros kQuick{1000};
 
 size_t bytes_of(const TxnRequest& request) {
   size_t bytes = 0;
@@ -74,7 +76,7 @@ struct Engine::AsyncTxn {
   Request request;
 };
 
-void Engine::txn_async(TxnRequest txn_request, TxnDone done) {
+void Engine::txn_async(TxnRequest txn_request, TxnDone done, bool alone) {
   if (auto valid = validate(txn_request, options_.request_bytes_max); !valid) {
     return done(Err(valid.error()));
   }
@@ -90,24 +92,22 @@ void Engine::txn_async(TxnRequest txn_request, TxnDone done) {
       held->done(std::move(finished.response));
     }
   };
-  if (enqueue(request)) {
+  if ((alone && commit_alone(request, true)) || enqueue(request)) {
     (void)waiting.release();
   } else {
     waiting->done(Err(std::move(*request.error)));
   }
 }
 
-// False: somebody else writes, or is about to.
-bool Engine::commit_alone(Request& request) {
+// False: somebody else writes, or is about to, or the store is stopped. `hurried` callers do
+// nobody's housekeeping and do not wait for a slow disk.
+bool Engine::commit_alone(Request& request, bool hurried) {
   std::unique_lock writing(writing_, std::try_to_lock);
   if (!writing) return false;
+  if (hurried && (last_commit_ > kQuick || backend_->overdue())) return false;
   {
     std::lock_guard lock(queue_mutex_);
-    if (!queue_.empty()) return false;
-    if (stopped_) {
-      request.error = stopped_error();
-      return true;
-    }
+    if (!queue_.empty() || stopped_) return false;
   }
   std::vector<Request*> requests{&request};
   commit_batch(requests);
@@ -242,7 +242,7 @@ void Engine::commit_batch(std::vector<Request*>& requests) {
   if (backend_) store_metrics::batch_requests().observe(static_cast<double>(requests.size()));
   answer(requests);
   if (events > 0) hub_->published();
-  bound_history();
+  bound_history(events);
   (void)trim_some(2 * events + 64);
 }
 
@@ -341,8 +341,8 @@ StoreResult<Unit> Engine::persist(const Changes& changes) {
   if (changes.empty()) return Unit{};
   const MonoTime start = system_clock().mono();
   auto done = backend_->commit(changes);
-  store_metrics::backend_commit().observe(
-      std::chrono::duration<double>(system_clock().mono() - start).count());
+  last_commit_ = std::chrono::duration_cast<Micros>(system_clock().mono() - start);
+  store_metrics::backend_commit().observe(std::chrono::duration<double>(last_commit_).count());
   if (!done && done.error().code != ErrorCode::kNoSpace) {
     refused_ = Error{ErrorCode::kUnavailable,
                      "the store takes no more writes after an I/O error: " + done.error().message};
@@ -394,10 +394,10 @@ void Engine::published_now(Batch&& batch, const Changes& changes) {
 
 // History beyond its bounds: values go (they are on disk), or, if they cannot, compaction comes
 // early.
-void Engine::bound_history() {
-  if (backend_ && mvcc_.shed_candidates_bytes() > limits_.history_bytes) {
+void Engine::bound_history(size_t events) {
+  {
     std::unique_lock lock(mvcc_.mutex());
-    mvcc_.shed(limits_.history_bytes, 64);
+    (void)mvcc_.shed(limits_.history_bytes, limits_.whole_events, 2 * events + 64);
   }
   const int64_t pinned = mvcc_.pinned_bytes();
   if (mvcc_.history_events() <= limits_.history_events && pinned <= 2 * limits_.history_bytes) {
@@ -453,11 +453,9 @@ bool Engine::maintain(bool idle) {
   }
   if (!idle) return true;
   if (trim_some(kIdleStep / 2)) return true;
-  if (mvcc_.shed_candidates_bytes() > limits_.history_bytes) {
+  {
     std::unique_lock lock(mvcc_.mutex());
-    const int64_t before = mvcc_.shed_candidates_bytes();
-    mvcc_.shed(limits_.history_bytes, 256);
-    if (mvcc_.shed_candidates_bytes() < before) return true;
+    if (mvcc_.shed(limits_.history_bytes, limits_.whole_events, kIdleStep / 2)) return true;
   }
   if (!erasable_.empty()) {
     Changes changes;

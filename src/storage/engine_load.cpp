@@ -38,7 +38,7 @@ StoreResult<Unit> Engine::load() {
     std::unique_lock lock(mvcc_.mutex());
     ORCH_CHECK(backend_->load_log([&](Row&& row) { load_row(std::move(row), loading); }));
     mvcc_.publish(std::move(loading.batch));
-    mvcc_.shed(limits_.history_bytes, SIZE_MAX);
+    (void)mvcc_.shed(limits_.history_bytes, limits_.whole_events, SIZE_MAX);
     ORCH_CHECK(load_volatile(std::move(head.volatile_rows), loading));
     const MonoTime now = env_.clock.mono();
     for (const auto& [id, ttl] : head.leases) leases_.add(id, ttl, now);
@@ -77,7 +77,7 @@ void Engine::load_row(Row&& row, Loading& loading) {
   }
   if (loading.batch.events.size() >= kLoadBatch && revision > loading.batch.tip) {
     mvcc_.publish(std::exchange(loading.batch, Batch{}));
-    mvcc_.shed(limits_.history_bytes, SIZE_MAX);
+    (void)mvcc_.shed(limits_.history_bytes, limits_.whole_events, SIZE_MAX);
   }
   mvcc_.apply(loading.batch, key, version_of(row));
 }

@@ -4,6 +4,13 @@
 
 namespace orch::storage {
 
+void Versions::pop_front() {
+  all_[first_++].value.reset();
+  if (first_ <= all_.size() / 2) return;
+  all_.erase(all_.begin(), all_.begin() + static_cast<ptrdiff_t>(first_));
+  first_ = 0;
+}
+
 const Version* Item::at(Revision revision) const {
   if (latest.revision() <= revision) return latest.alive() ? &latest : nullptr;
   if (!older) return nullptr;
@@ -19,7 +26,7 @@ Version* Item::by_id(int64_t id) {
   if (!older) return nullptr;
   auto it = std::lower_bound(older->begin(), older->end(), id,
                              [](const Version& v, int64_t wanted) { return v.id < wanted; });
-  return it != older->end() && it->id == id ? &*it : nullptr;
+  return it != older->end() && it->id == id ? &older->mutable_at(it) : nullptr;
 }
 
 const Version* Item::before(int64_t id) const {
@@ -71,7 +78,7 @@ Item& KeyTable::push(const Bytes& key, Version version) {
   if (place.found) {
     Item& item = block->items[place.item];
     block->live += static_cast<int>(version.alive()) - static_cast<int>(item.latest.alive());
-    if (!item.older) item.older = std::make_unique<std::deque<Version>>();
+    if (!item.older) item.older = std::make_unique<Versions>();
     item.older->push_back(std::move(item.latest));
     item.latest = std::move(version);
     return item;

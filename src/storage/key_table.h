@@ -4,7 +4,6 @@
 // thread-safe: mvcc.h holds the lock.
 #pragma once
 
-#include <deque>
 #include <memory>
 #include <vector>
 
@@ -32,10 +31,30 @@ struct Version {
   bool alive() const { return version != 0; }
 };
 
+// Versions in ascending order; new ones come at the end, the oldest go first. Most keys have none
+// or few: a deque's blocks would be larger than all else of a key.
+class Versions {
+ public:
+  using Iterator = std::vector<Version>::const_iterator;
+  bool empty() const { return first_ == all_.size(); }
+  Iterator begin() const { return all_.begin() + static_cast<ptrdiff_t>(first_); }
+  Iterator end() const { return all_.end(); }
+  Version& mutable_at(Iterator at) { return all_[static_cast<size_t>(at - all_.begin())]; }
+  const Version& front() const { return all_[first_]; }
+  Version& back() { return all_.back(); }
+  void push_back(Version version) { all_.push_back(std::move(version)); }
+  void pop_back() { all_.pop_back(); }
+  void pop_front();
+
+ private:
+  std::vector<Version> all_;
+  size_t first_ = 0;  // those before it are gone
+};
+
 struct Item {
   Bytes key;
   Version latest;
-  std::unique_ptr<std::deque<Version>> older;  // ascending; null when there is none
+  std::unique_ptr<Versions> older;  // null when there is none
 
   // The version seen at `revision`; null when the key does not exist then.
   const Version* at(Revision revision) const;

@@ -9,6 +9,8 @@ namespace orch::storage {
 
 namespace {
 
+constexpr ptrdiff_t kRebuildMax = 512;
+
 int64_t value_bytes(const Bytes& value) { return value ? static_cast<int64_t>(value->size()) : 0; }
 
 template <class T>
@@ -158,6 +160,7 @@ void Mvcc::publish(Batch&& batch) {
   commit.first = id_revision(batch.ids.front());
   commit.last = batch.tip;
   history_events_.fetch_add(batch.events.size());
+  whole_ += batch.events.size();
   commit.events = std::make_shared<const std::vector<Event>>(std::move(batch.events));
   commit.ids = std::move(batch.ids);
   log_.push_back(std::move(commit));
@@ -168,49 +171,75 @@ void Mvcc::set_compacted(Revision revision) {
   compacted_.store(revision, std::memory_order_release);
 }
 
+Revision Mvcc::oldest() const {
+  if (!refs_.empty()) return refs_.front().revision();
+  return log_.empty() ? INT64_MAX : log_.front().last;
+}
+
 size_t Mvcc::trim(size_t max_events, Revision dispatched, std::vector<int64_t>& erased) {
   const Revision below = std::min(compacted(), dispatched + 1);
   size_t done = 0;
-  while (!log_.empty() && log_.front().last < below) {
-    if (done >= max_events) break;
-    Commit& commit = log_.front();
-    for (size_t i = 0; i < commit.size(); ++i) {
-      const Bytes& key = commit.events ? (*commit.events)[i].kv.key : commit.refs[i].key;
-      const int64_t id = commit.events ? commit.ids[i] : commit.refs[i].id;
-      const bool on_disk = !pinned_(*key);
-      const Bytes keep = key;  // trim() may drop the item that owns it
-      table_.trim(*keep, id, [&](const Version& version) {
-        account(*keep, version.value, -1);
-        if (on_disk) erased.push_back(version.id);
-      });
-    }
-    done += commit.size();
-    history_events_.fetch_sub(commit.size());
-    log_.pop_front();
+  const auto forget = [&](const Bytes& key, int64_t id) {
+    const bool on_disk = !pinned_(*key);
+    table_.trim(*key, id, [&](const Version& version) {
+      account(*key, version.value, -1);
+      if (on_disk) erased.push_back(version.id);
+    });
+    ++done;
+  };
+  Revision last = 0;  // revisions go as a whole
+  while (!refs_.empty() && refs_.front().revision() < below &&
+         (done < max_events || refs_.front().revision() == last)) {
+    const Ref ref = std::move(refs_.front());
+    refs_.pop_front();
+    if (bare_ > 0) --bare_;
+    last = ref.revision();
+    forget(ref.key, ref.id);
   }
+  while (refs_.empty() && done < max_events && !log_.empty() && log_.front().last < below) {
+    const Commit commit = std::move(log_.front());
+    log_.pop_front();
+    whole_ -= commit.ids.size();
+    for (size_t i = 0; i < commit.ids.size(); ++i) {
+      forget((*commit.events)[i].kv.key, commit.ids[i]);
+    }
+  }
+  history_events_.fetch_sub(done);
   return done;
 }
 
-void Mvcc::shed(int64_t budget_bytes, size_t max_commits) {
-  if (loose_bytes_.load() <= budget_bytes) return;
-  auto next = std::find_if(log_.begin(), log_.end(), [](const Commit& c) { return !!c.events; });
-  for (; next != log_.end() && max_commits > 0 && loose_bytes_.load() > budget_bytes;
-       ++next, --max_commits) {
-    const auto& events = *next->events;
-    next->refs.reserve(events.size());
-    for (size_t i = 0; i < events.size(); ++i) {
-      const Event& event = events[i];
-      next->refs.push_back({event.kv.key, next->ids[i]});
-      if (!event.prev_kv.key || pinned_(*event.kv.key)) continue;
-      Item* item = table_.find(*event.kv.key);
-      Version* old = item ? const_cast<Version*>(item->before(next->ids[i])) : nullptr;
-      if (!old || !old->value) continue;
-      account(*event.kv.key, old->value, -1);
-      old->value.reset();
-    }
-    next->events.reset();
-    next->ids = {};
+size_t Mvcc::fold_oldest() {
+  const Commit commit = std::move(log_.front());
+  log_.pop_front();
+  const size_t count = commit.ids.size();
+  for (size_t i = 0; i < count; ++i) {
+    refs_.push_back({(*commit.events)[i].kv.key, commit.ids[i]});
   }
+  whole_ -= count;
+  return count;
+}
+
+void Mvcc::shed_replaced(const Ref& ref) {
+  if (pinned_(*ref.key)) return;
+  Item* item = table_.find(*ref.key);
+  Version* old = item ? const_cast<Version*>(item->before(ref.id)) : nullptr;
+  if (!old || !old->value) return;
+  account(*ref.key, old->value, -1);
+  old->value.reset();
+}
+
+bool Mvcc::shed(int64_t budget_bytes, size_t whole_max, size_t max_events) {
+  size_t done = 0;
+  while (done < max_events && whole_ > whole_max && log_.size() > 1) done += fold_oldest();
+  while (done < max_events && loose_bytes_.load() > budget_bytes) {
+    if (bare_ == refs_.size()) {
+      if (log_.empty()) break;
+      (void)fold_oldest();
+    }
+    shed_replaced(refs_[bare_++]);
+    ++done;
+  }
+  return done > 0;
 }
 
 void Mvcc::load_base(const Bytes& key, Version version, std::vector<int64_t>& erased) {
@@ -229,25 +258,26 @@ void Mvcc::load_done(Revision revision, Revision compacted) {
   compacted_.store(compacted);
 }
 
-HistoryChunk Mvcc::rebuild(const Commit& commit, const KeyRange* only) const {
+HistoryChunk Mvcc::rebuild(Refs::const_iterator ref, Refs::const_iterator end,
+                           const KeyRange* only) const {
   HistoryChunk chunk;
-  chunk.through = commit.last;
+  chunk.through = std::prev(end)->revision();
   chunk.rebuilt = std::make_shared<std::vector<Event>>();
-  for (const Ref& ref : commit.refs) {
-    if (only && !only->contains(*ref.key)) continue;
-    const Item* item = table_.find(*ref.key);
-    const Version* version = item ? const_cast<Item*>(item)->by_id(ref.id) : nullptr;
+  for (; ref != end; ++ref) {
+    if (only && !only->contains(*ref->key)) continue;
+    const Item* item = table_.find(*ref->key);
+    const Version* version = item ? const_cast<Item*>(item)->by_id(ref->id) : nullptr;
     if (!version) continue;  // compacted; the reader finds out by the compaction revision
     Event event;
     if (version->alive()) {
       event.kv = to_key_value(item->key, *version);
-      if (!version->value) chunk.missing.push_back({ref.id, chunk.rebuilt->size(), false});
+      if (!version->value) chunk.missing.push_back({ref->id, chunk.rebuilt->size(), false});
     } else {
       event.type = Event::Type::kDelete;
       event.kv.key = item->key;
       event.kv.mod_revision = version->revision();
     }
-    const Version* previous = item->before(ref.id);
+    const Version* previous = item->before(ref->id);
     if (previous && previous->alive()) {
       event.prev_kv = to_key_value(item->key, *previous);
       if (!previous->value) chunk.missing.push_back({previous->id, chunk.rebuilt->size(), true});
@@ -261,25 +291,37 @@ std::vector<HistoryChunk> Mvcc::read(Revision after, size_t max_events,
                                      const KeyRange* only) const {
   std::vector<HistoryChunk> chunks;
   std::shared_lock lock(mutex_);
+  const auto ref = std::upper_bound(refs_.begin(), refs_.end(), after,
+                                    [](Revision r, const Ref& f) { return r < f.revision(); });
+  if (ref != refs_.end()) {
+    // Writers wait meanwhile: not too many at a time.
+    auto end = ref + std::min<ptrdiff_t>(kRebuildMax, refs_.end() - ref);
+    while (end != refs_.end() && end->revision() == std::prev(end)->revision()) ++end;
+    chunks.push_back(rebuild(ref, end, only));
+    return chunks;
+  }
   auto commit = std::upper_bound(log_.begin(), log_.end(), after,
                                  [](Revision r, const Commit& c) { return r < c.last; });
   for (size_t events = 0; commit != log_.end() && events < max_events; ++commit) {
-    events += commit->size();
-    if (commit->events) {
-      HistoryChunk chunk;
-      chunk.events = commit->events;
-      chunk.through = commit->last;
-      chunks.push_back(std::move(chunk));
-    } else {
-      chunks.push_back(rebuild(*commit, only));
-    }
+    events += commit->ids.size();
+    HistoryChunk chunk;
+    chunk.events = commit->events;
+    chunk.through = commit->last;
+    chunks.push_back(std::move(chunk));
   }
   return chunks;
 }
 
 Revision Mvcc::middle() const {
   std::shared_lock lock(mutex_);
-  return log_.empty() ? published() : log_[log_.size() / 2].first;
+  const size_t half = history_events() / 2;
+  if (half < refs_.size()) return refs_[half].revision();
+  size_t seen = refs_.size();
+  for (const Commit& commit : log_) {
+    seen += commit.ids.size();
+    if (seen > half) return commit.first;
+  }
+  return published();
 }
 
 }  // namespace orch::storage

@@ -2,8 +2,9 @@
 //
 // The one writer applies changes under the unique lock; they stay invisible to readers, who look
 // at the published revision, until they are durable and publish() is called, or are taken back by
-// undo(). Superseded values beyond a budget are shed (forgotten here, still on disk); what
-// compaction drops is gone.
+// undo(). Events are kept whole while they are new; of older ones only what changed is, and they
+// are put together again from the versions of the keys. Superseded values beyond a budget are shed
+// (forgotten here, still on disk); what compaction drops is gone.
 #pragma once
 
 #include <atomic>
@@ -16,6 +17,8 @@
 #include "storage/key_table.h"
 
 namespace orch::storage {
+
+inline constexpr size_t kWholeEvents = 10'000;  // enough for watchers that keep up
 
 // Changes applied but not yet published.
 struct Batch {
@@ -68,10 +71,11 @@ class Mvcc {
   // Forgets at least `max_events` events below the compaction, if there are as many, none after
   // `dispatched`. Ids of versions that are gone, in an order in which a disk may erase them, go to
   // `erased` (pinned ones aside). Returns how many events.
-  bool needs_trim() const { return !log_.empty() && log_.front().last < compacted(); }
+  bool needs_trim() const { return oldest() < compacted(); }
   size_t trim(size_t max_events, Revision dispatched, std::vector<int64_t>& erased);
-  // Drops values of the oldest history until what can be shed fits `budget`, at most `max_commits`.
-  void shed(int64_t budget_bytes, size_t max_commits);
+  // Keeps no more than `whole_max` events whole and no more than `budget_bytes` of values that can
+  // be shed; the oldest go first, about `max_events` at a time. False when nothing was to be done.
+  bool shed(int64_t budget_bytes, size_t whole_max, size_t max_events);
   // Loading: a version that was current before history begins.
   void load_base(const Bytes& key, Version version, std::vector<int64_t>& erased);
   void load_done(Revision revision, Revision compacted);
@@ -83,7 +87,6 @@ class Mvcc {
   // The revision in the middle of the history, for cutting it early.
   Revision middle() const;
   size_t history_events() const { return history_events_.load(std::memory_order_relaxed); }
-  int64_t shed_candidates_bytes() const { return loose_bytes_.load(std::memory_order_relaxed); }
   int64_t pinned_bytes() const { return pinned_bytes_.load(std::memory_order_relaxed); }
   int64_t current_bytes() const { return current_bytes_.load(std::memory_order_relaxed); }
 
@@ -91,21 +94,28 @@ class Mvcc {
   struct Ref {
     Bytes key;
     int64_t id = 0;
+    Revision revision() const { return id_revision(id); }
   };
+  using Refs = std::deque<Ref>;
   struct Commit {
     Revision first = 0, last = 0;
-    EventBatch events;      // null once shed
-    std::vector<Ref> refs;  // instead, when shed
+    EventBatch events;
     std::vector<int64_t> ids;
-    size_t size() const { return events ? events->size() : refs.size(); }
   };
   void account(std::string_view key, const Bytes& value, int sign);
-  HistoryChunk rebuild(const Commit& commit, const KeyRange* only) const;
+  Revision oldest() const;
+  size_t fold_oldest();
+  void shed_replaced(const Ref& ref);
+  HistoryChunk rebuild(Refs::const_iterator ref, Refs::const_iterator end,
+                       const KeyRange* only) const;
 
   Pinned pinned_;
   mutable FairSharedMutex mutex_;
   KeyTable table_;
-  std::deque<Commit> log_;
+  Refs refs_;        // the older history
+  size_t bare_ = 0;  // of refs_, from the oldest on: what they replaced is shed, if it may be
+  std::deque<Commit> log_;  // the newer history
+  size_t whole_ = 0;        // events in log_
   std::atomic<Revision> published_{1};
   std::atomic<Revision> compacted_{0};
   std::atomic<size_t> history_events_{0};

@@ -147,6 +147,7 @@ void ReplicaImpl::apply(const std::vector<Event>& events) {
       mvcc_.apply(batch, known ? known->key : event.kv.key, std::move(version));
     }
     mvcc_.publish(std::move(batch));
+    (void)mvcc_.shed(INT64_MAX, kWholeEvents, 2 * events.size() + 64);
   }
   wake();
   if (mvcc_.history_events() > history_events_max_) forget(mvcc_.middle());

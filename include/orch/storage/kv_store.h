@@ -153,9 +153,13 @@ class KvStore {
   virtual StoreResult<RangeResponse> range(const RangeRequest& request) = 0;
   virtual StoreResult<TxnResponse> txn(const TxnRequest& request) = 0;
   // As txn(), but may return before. `done` is called once, on this thread or one of the store's;
-  // it must neither block nor call the store.
+  // it must neither block nor call the store. `alone`: the caller has nothing else to do, so that
+  // the store may commit on its thread if nobody else writes and the disk is quick.
   using TxnDone = std::function<void(StoreResult<TxnResponse>)>;
-  virtual void txn_async(TxnRequest request, TxnDone done) { done(txn(request)); }
+  virtual void txn_async(TxnRequest request, TxnDone done, bool alone) {
+    (void)alone;
+    done(txn(request));
+  }
   // Events with revision >= start (0 = from now on) of [key, range_end). The history comes first,
   // then what is committed afterwards, without gap or repetition.
   virtual StoreResult<std::unique_ptr<WatchHandle>> watch(const std::string& key,

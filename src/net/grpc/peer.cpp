@@ -115,8 +115,8 @@ void Peer::read_some() {
       flush();  // the GOAWAY that says what was wrong
       return close(why);
     }
-    // Others' turn; what waits inside TLS is not seen by epoll.
-    if (turns >= 8 && !channel_.buffered()) break;
+    // The socket is empty, or it is others' turn; what waits inside TLS is not seen by epoll.
+    if ((got < sizeof buffer || turns >= 8) && !channel_.buffered()) break;
   }
   if (!closed_) dirty();
 }

@@ -140,7 +140,7 @@ void Facade::put(std::string_view message, const Stream& stream) {
   if (message.size() > kRequestBytesMax) return stream->finish(errors::too_large());
   storage::TxnRequest txn;
   txn.success.push_back(std::move(*op));
-  store_.txn_async(std::move(txn), [self = shared_from_this(), stream](auto answer) {
+  write(std::move(txn), [self = shared_from_this(), stream](auto answer) {
     if (!answer) return stream->finish(errors::of(answer.error()));
     PutResponse response;
     response.header = self->header(answer->revision);
@@ -159,7 +159,7 @@ void Facade::delete_range(std::string_view message, const Stream& stream) {
   if (message.size() > kRequestBytesMax) return stream->finish(errors::too_large());
   storage::TxnRequest txn;
   txn.success.push_back(std::move(*op));
-  store_.txn_async(std::move(txn), [self = shared_from_this(), stream](auto answer) {
+  write(std::move(txn), [self = shared_from_this(), stream](auto answer) {
     if (!answer) return stream->finish(errors::of(answer.error()));
     DeleteRangeResponse response;
     response.header = self->header(answer->revision);
@@ -183,11 +183,25 @@ void Facade::txn(std::string_view message, const Stream& stream) {
   const auto reads = [](const storage::Op& op) { return op.type == storage::Op::Type::kRange; };
   const bool may_block = std::any_of(wanted->success.begin(), wanted->success.end(), reads) ||
                          std::any_of(wanted->failure.begin(), wanted->failure.end(), reads);
-  if (!may_block) return store_.txn_async(std::move(*wanted), std::move(done));
+  if (!may_block) return write(std::move(*wanted), std::move(done));
   server_->background(
       [self = shared_from_this(), wanted = std::move(*wanted), done = std::move(done)]() mutable {
-        self->store_.txn_async(std::move(wanted), std::move(done));
+        self->store_.txn_async(std::move(wanted), std::move(done), false);
       });
+}
+
+// What all connections bring in one turn reaches the store at once, and a write that came alone
+// costs no change of threads.
+void Facade::write(storage::TxnRequest txn, storage::KvStore::TxnDone done) {
+  gathered_.emplace_back(std::move(txn), std::move(done));
+  if (gathered_.size() > 1) return;
+  server_->after(Micros(0), [self = shared_from_this()] { self->write_gathered(); });
+}
+
+void Facade::write_gathered() {
+  auto gathered = std::exchange(gathered_, {});
+  const bool alone = gathered.size() == 1;
+  for (auto& [txn, done] : gathered) store_.txn_async(std::move(txn), std::move(done), alone);
 }
 
 void Facade::compact(std::string_view message, const Stream& stream) {

@@ -54,6 +54,8 @@ class Facade final : public std::enable_shared_from_this<Facade> {
   void put(std::string_view message, const Stream& stream);
   void delete_range(std::string_view message, const Stream& stream);
   void txn(std::string_view message, const Stream& stream);
+  void write(storage::TxnRequest txn, storage::KvStore::TxnDone done);
+  void write_gathered();
   void compact(std::string_view message, const Stream& stream);
   // Lease
   void lease_grant(std::string_view message, const Stream& stream);
@@ -81,6 +83,8 @@ class Facade final : public std::enable_shared_from_this<Facade> {
   const FacadeOptions options_;
   net::GrpcServer* server_ = nullptr;
   std::vector<std::string> client_urls_;
+  // Writes of this turn of the server's thread.
+  std::vector<std::pair<storage::TxnRequest, storage::KvStore::TxnDone>> gathered_;
   std::atomic<int> snapshots_{0};
 };
 

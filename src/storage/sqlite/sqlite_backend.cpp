@@ -23,6 +23,7 @@ namespace {
 constexpr int64_t kApplicationId = 0x6f726368;  // "orch"
 constexpr int64_t kSchemaVersion = 1;
 constexpr int kPageBytes = 4096;
+constexpr int64_t kFrameBytes = kPageBytes + 24;  // a page in the write-ahead log
 // Checkpoints take a few ms: when nobody waits from kIdlePages on, at kFullPages in any case.
 constexpr int kIdlePages = 600;
 constexpr int kFullPages = 1000;
@@ -295,7 +296,9 @@ StoreResult<Unit> SqliteBackend::commit(const Changes& changes) {
   if (code != SQLITE_DONE) return roll_back(code);
   erased_ |= !changes.erased.empty() || !changes.volatile_erased.empty();
   if (rebuild_) rebuild_->erased(changes.erased);
-  refresh_size();
+  // Only the log has grown, if anything has: no need to ask the file system.
+  wal_bytes_ = std::max(wal_bytes_, wal_pages_ * kFrameBytes);
+  publish_size();
   return Unit{};
 }
 
@@ -410,14 +413,18 @@ StoreResult<bool> SqliteBackend::vacuum_some() {
 }
 
 void SqliteBackend::refresh_size() {
-  struct stat info {};
-  int64_t bytes[2] = {0, 0};
-  for (const int i : {0, 1}) {
-    const std::string file = database_.file() + (i == 0 ? "" : "-wal");
-    if (::stat(file.c_str(), &info) == 0) bytes[i] = info.st_size;
-  }
-  store_metrics::sizes(bytes[0], bytes[1]);
-  size_bytes_.store(bytes[0] + bytes[1], std::memory_order_relaxed);
+  const auto size_of = [](const std::string& file) {
+    struct stat info {};
+    return ::stat(file.c_str(), &info) == 0 ? static_cast<int64_t>(info.st_size) : 0;
+  };
+  file_bytes_ = size_of(database_.file());
+  wal_bytes_ = size_of(database_.file() + "-wal");
+  publish_size();
+}
+
+void SqliteBackend::publish_size() {
+  store_metrics::sizes(file_bytes_, wal_bytes_);
+  size_bytes_.store(file_bytes_ + wal_bytes_, std::memory_order_relaxed);
 }
 
 void SqliteBackend::drop_statements() {

@@ -56,7 +56,8 @@ class SqliteBackend final : public Backend {
   StoreResult<Unit> roll_back(int code);
   StoreResult<bool> checkpoint(int mode);
   StoreResult<bool> vacuum_some();
-  void refresh_size();
+  void refresh_size();  // as the file system has it
+  void publish_size();
 
   LockFile lock_;
   Database database_;
@@ -67,6 +68,7 @@ class SqliteBackend final : public Backend {
   int retry_checkpoint_ = 0;  // after a failure, not before the log has this many pages
   bool vacuumed_ = false;     // since the last checkpoint
   bool erased_ = false;       // rows were erased since the last look at the free list
+  int64_t file_bytes_ = 0, wal_bytes_ = 0;
   std::atomic<int64_t> size_bytes_{0};
   std::shared_ptr<const ValueTransformer> transformer_;
   std::atomic<int64_t> stale_{0};  // values read that are not in their present form

@@ -26,6 +26,7 @@ TEST_CASE("concurrent histories are linearisable", "[storage][history]") {
   EngineLimits limits;
   limits.history_bytes = 2'000;
   limits.history_events = 100'000;
+  limits.whole_events = 50;
   limits.reserve = 20;
   if (kind == Kind::kMemory) limits.history_bytes = 64 << 20;
   World w(kind, World::default_options(), limits, true);
