@@ -55,6 +55,13 @@ Result<EncryptionProvider, std::string> parse_provider(const api::JsonValue& val
   if (name == "identity") return EncryptionProvider{};
   if (name == "aesgcm") return parse_keys(Kind::kAesGcm, settings, where + ".aesgcm");
   if (name == "aescbc") return parse_keys(Kind::kAesCbc, settings, where + ".aescbc");
+  if (name == "secretbox") {
+    return Err(where +
+               ".secretbox: not supported (its cipher, XSalsa20, is not in OpenSSL); use aesgcm");
+  }
+  if (name == "kms") {
+    return Err(where + ".kms: not supported, keys are kept in this file; use aesgcm");
+  }
   return Err(
       fmt::format("{}: provider \"{}\" is not one of aesgcm, aescbc, identity", where, name));
 }
@@ -229,7 +236,10 @@ storage::StoreResult<storage::ValueTransformer::Read> Encryption::from_disk(
   if (!text.starts_with(kSealed)) return Read{stored, wanted};
   const Kind kind = text.starts_with(kCbc) ? Kind::kAesCbc : Kind::kAesGcm;
   if (!text.starts_with(prefix_of(kind))) {
-    return Err(unreadable(key, "by a provider that orch does not have"));
+    const auto provider =
+        text.substr(kSealed.size(), text.find(':', kSealed.size()) - kSealed.size());
+    return Err(
+        unreadable(key, fmt::format("by the provider \"{}\", which orch does not have", provider)));
   }
   const auto rest = text.substr(prefix_of(kind).size());
   const auto name = rest.substr(0, rest.find(':'));

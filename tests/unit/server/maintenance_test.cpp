@@ -91,7 +91,13 @@ TEST_CASE("configurations with mistakes name the field", "[maintenance]") {
         std::string::npos);
   CHECK(refused(config("aesgcm: {keys: [{name: a, secret: YQ==}]}")).find("16, 24 or 32") !=
         std::string::npos);
-  CHECK(refused(config("secretbox: {}")).find("secretbox") != std::string::npos);
+  CHECK(refused(config("secretbox: {}")) ==
+        "resources[0].providers[0].secretbox: not supported (its cipher, XSalsa20, is not in "
+        "OpenSSL); use aesgcm");
+  CHECK(refused(config("kms: {name: k, endpoint: unix:///x}")) ==
+        "resources[0].providers[0].kms: not supported, keys are kept in this file; use aesgcm");
+  CHECK(refused(config("rot13: {}")).find("providers[0]: provider \"rot13\" is not one of") !=
+        std::string::npos);
   CHECK(refused(config("")).find("provider") != std::string::npos);
   CHECK(refused("[") != "accepted");
   CHECK(refused("") != "accepted");
