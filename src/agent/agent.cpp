@@ -149,7 +149,7 @@ Result<Unit, std::string> AgentImpl::start_pods() {
   options.address = config_.bind_address;
   options.port = config_.kubelet_port;
   options.tls = serving_tls_;
-  auto server = AgentServer::start(env_, *pods_, options);
+  auto server = AgentServer::start(env_, *pods_, *client_, options);
   if (!server) return Err("--kubelet-port: " + server.error());
   server_ = std::move(*server);
   pods_->on_runtime_change([node = std::weak_ptr(node_)] {

@@ -5,8 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <algorithm>
-
+#include "agent/serve/gate.h"
 #include "agent/serve/log_follower.h"
 #include "agent/serve/streaming.h"
 #include "agent/stats/stats.h"
@@ -48,7 +47,11 @@ bool stream_flag(const HttpRequest& request, std::string_view kubelet, std::stri
 
 class AgentServerImpl final : public AgentServer {
  public:
-  AgentServerImpl(Env& env, PodManager& pods) : env_(env), pods_(pods), stats_(env, pods) {}
+  AgentServerImpl(Env& env, PodManager& pods, const client::Client& client)
+      : env_(env),
+        pods_(pods),
+        stats_(env, pods),
+        gate_(env.clock, client, pods.config().node_name) {}
   ~AgentServerImpl() override { stop(); }
 
   Result<Unit, std::string> listen(const AgentServerOptions& options);
@@ -73,6 +76,7 @@ class AgentServerImpl final : public AgentServer {
   Env& env_;
   PodManager& pods_;
   StatsCollector stats_;
+  Gate gate_;
   LogFollowers followers_;
   std::unique_ptr<net::HttpServer> http_;
 };
@@ -82,7 +86,7 @@ Result<Unit, std::string> AgentServerImpl::listen(const AgentServerOptions& opti
   http.address = options.address;
   http.port = options.port;
   http.tls = options.tls;
-  http.read_workers = 1;  // the API server is the only client
+  http.read_workers = 1;
   http.may_block = [](std::string_view, std::string_view) { return true; };
   auto server = net::HttpServer::start(
       http,
@@ -93,15 +97,8 @@ Result<Unit, std::string> AgentServerImpl::listen(const AgentServerOptions& opti
 }
 
 void AgentServerImpl::handle(const HttpRequest& request, HttpResponse& response) {
-  const auto& groups = request.peer.organizations;
-  // None given, or one that does not verify.
-  if (!request.peer.error.empty() || request.peer.common_name.empty()) {
-    return refuse(response, 401, "Unauthorized");
-  }
-  if (std::find(groups.begin(), groups.end(), "system:masters") == groups.end()) {
-    return refuse(response, 403,
-                  fmt::format("Forbidden (user={}, verb=get, resource=nodes, subresource=proxy)",
-                              request.peer.common_name));
+  if (auto refusal = gate_.refuses(request)) {
+    return refuse(response, refusal->status, std::move(refusal->text));
   }
   route(request, split(std::string_view(request.path).substr(1), '/'), response);
 }
@@ -198,7 +195,8 @@ void AgentServerImpl::config_page(HttpResponse& response) {
   kubelet.set("enableServer", true);
   kubelet.set("readOnlyPort", 0);
   kubelet.set_at("authentication.anonymous.enabled", false);
-  kubelet.set_at("authentication.webhook.enabled", false);
+  kubelet.set_at("authentication.webhook.enabled", true);
+  kubelet.set_at("authorization.mode", "Webhook");
   kubelet.set("clusterDomain", config.cluster_domain);
   api::JsonValue dns = api::JsonValue::array();
   for (const auto& address : config.cluster_dns) dns.push_back(address);
@@ -294,8 +292,8 @@ void AgentServerImpl::whole_log(const std::string& path, const LogOptions& optio
 }  // namespace
 
 Result<std::unique_ptr<AgentServer>, std::string> AgentServer::start(
-    Env& env, PodManager& pods, const AgentServerOptions& options) {
-  auto server = std::make_unique<AgentServerImpl>(env, pods);
+    Env& env, PodManager& pods, const client::Client& client, const AgentServerOptions& options) {
+  auto server = std::make_unique<AgentServerImpl>(env, pods, client);
   ORCH_CHECK(server->listen(options));
   return std::unique_ptr<AgentServer>(std::move(server));
 }

@@ -1,16 +1,13 @@
 // The agent's HTTPS API (the kubelet's paths): logs, exec, attach, port-forward, pods, health,
-// metrics. Only for clients with a certificate of the cluster's client CA in group system:masters
-// (the API server); no anonymous access, no read-only port.
+// metrics. Authentication and authorization by the API server (src/agent/serve/gate.h); no
+// anonymous access, no read-only port.
 #pragma once
 
-#include <atomic>
 #include <memory>
-#include <mutex>
 #include <string>
-#include <thread>
-#include <vector>
 
 #include "agent/pod_manager.h"
+#include "orch/client/client.h"
 #include "orch/net/http.h"
 
 namespace orch::agent {
@@ -23,7 +20,9 @@ struct AgentServerOptions {
 
 class AgentServer {
  public:
+  // `client`: what the API server is asked with; outlives the server.
   static Result<std::unique_ptr<AgentServer>, std::string> start(Env& env, PodManager& pods,
+                                                                 const client::Client& client,
                                                                  const AgentServerOptions& options);
   virtual ~AgentServer() = default;
   virtual uint16_t port() const = 0;
