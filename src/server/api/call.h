@@ -1,6 +1,7 @@
 // One request after routing and authentication, as the verbs see it; and how they answer.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -35,6 +36,7 @@ struct Call {
   api::ObjectPtr object;                   // in place of body, in process
   const net::HttpRequest* http = nullptr;  // null in process
   std::vector<std::string> warnings;
+  std::map<std::string, std::string> audit_annotations;  // what admission notes for the audit
 
   std::string param(std::string_view name) const { return net::query_value(query, name); }
   bool has_param(std::string_view name) const { return query.find(name) != query.end(); }

@@ -65,6 +65,7 @@ AdmissionRequest Writer::admission_request(Operation operation, std::string_view
   request.user = &call_.user;
   request.dry_run = options_.dry_run;
   request.warnings = &call_.warnings;
+  request.audit_annotations = &call_.audit_annotations;
   return request;
 }
 

@@ -230,6 +230,9 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
     }
     if (!allowed) return Err(allowed.error());
     server_.handle(call, response);
+    if (passage.audit) {
+      for (const auto& [key, value] : call.audit_annotations) passage.audit->annotate(key, value);
+    }
     return Unit{};
   }
 

@@ -1,5 +1,4 @@
 // Audit: what a policy chooses, and where events go.
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,32 +10,14 @@
 #include "orch/base/file.h"
 #include "orch/net/http.h"
 #include "server/api/call.h"
-#include "server/audit/policy.h"
 #include "server/audit/sink.h"
+#include "unit/server/audit_support.h"
 
 namespace orch::server::test {
 namespace {
 
 namespace fs = std::filesystem;
 
-struct TempDir {
-  TempDir() {
-    char name[] = "/tmp/orch-audit-XXXXXX";
-    path = ::mkdtemp(name);
-  }
-  ~TempDir() { fs::remove_all(path); }
-  std::string path;
-};
-
-std::string policy_text(const std::string& rules, const std::string& more = "") {
-  return "apiVersion: audit.k8s.io/v1\nkind: Policy\n" + more + "rules:\n" + rules;
-}
-AuditPolicy policy(const std::string& rules, const std::string& more = "") {
-  auto parsed = AuditPolicy::parse(policy_text(rules, more));
-  INFO((parsed ? "" : parsed.error()));
-  REQUIRE(parsed);
-  return *parsed;
-}
 std::string_view level(const AuditPolicy& p, std::string_view method, std::string_view target,
                        const UserInfo& who = {"jane", "", {"devs"}, {}}) {
   return to_text(p.decide(parse_request(method, target, {}), who).level);

@@ -1,39 +1,20 @@
 // Audit: what events say, and the flags.
-#include <stdlib.h>
 
 #include <catch2/catch.hpp>
-#include <filesystem>
 #include <fstream>
 
 #include "orch/api/json_value.h"
 #include "orch/base/file.h"
+#include "server/admission/admission.h"
 #include "server/audit/audit.h"
 #include "unit/server/api_fixture.h"
+#include "unit/server/audit_support.h"
 
 namespace orch::server::test {
 namespace {
 
-namespace fs = std::filesystem;
 using api::JsonValue;
 
-struct TempDir {
-  TempDir() {
-    char name[] = "/tmp/orch-audit-XXXXXX";
-    path = ::mkdtemp(name);
-  }
-  ~TempDir() { fs::remove_all(path); }
-  std::string path;
-};
-
-std::string policy_text(const std::string& rules, const std::string& more = "") {
-  return "apiVersion: audit.k8s.io/v1\nkind: Policy\n" + more + "rules:\n" + rules;
-}
-AuditPolicy policy(const std::string& rules, const std::string& more = "") {
-  auto parsed = AuditPolicy::parse(policy_text(rules, more));
-  INFO((parsed ? "" : parsed.error()));
-  REQUIRE(parsed);
-  return *parsed;
-}
 class Kept final : public AuditSink {
  public:
   explicit Kept(std::vector<std::string>& events, bool full = false)
@@ -146,6 +127,58 @@ TEST_CASE("audit events: who, what, when and how it was answered") {
   CHECK(a.event(6).at("user.username").text() == "jane");
   CHECK(a.event(6).at("impersonatedUser.username").text() == "joe");
   CHECK(a.event(6).at("objectRef").is_null());
+}
+
+TEST_CASE("audit events: what admission notes about Pods") {
+  Audited a("- {level: Metadata, omitStages: [RequestReceived]}\n");
+  const auto transport = a.api.server->local_transport({.name = "system:apiserver"});
+  client::Client client(*transport);
+  client::InformerSet informers(a.api.env, *transport);
+  AdmissionSettings settings;
+  settings.disabled = {"ServiceAccount"};
+  settings.configuration["PodSecurity"] =
+      R"({"apiVersion":"pod-security.admission.config.k8s.io/v1","kind":"PodSecurityConfiguration",)"
+      R"("defaults":{"enforce":"baseline","audit":"restricted"},)"
+      R"("exemptions":{"usernames":["root"]}})";
+  const auto chain = PluginChain::create({informers, *a.api.random, client}, settings);
+  REQUIRE(chain);
+  a.api.server->set_hooks(
+      {.authenticator = &a.names, .authorizer = &a.allows, .admission = chain->get()});
+  informers.start_all();
+  a.api.executor->run_until_idle();
+
+  const auto noted = [&](const std::string& who, const std::string& spec, int status) {
+    a.events.clear();
+    const auto answer =
+        a.as(who, "POST", kPods,
+             R"({"metadata":{"generateName":"p"},"spec":{"containers":[{"name":"a","image":"i"}])" +
+                 spec + "}}",
+             {{"Content-Type", "application/json"}});
+    INFO(answer.body);
+    CHECK(answer.status == status);
+    std::map<std::string, std::string> out;
+    const std::string prefix = "pod-security.kubernetes.io/";
+    for (const auto& [key, value] : a.event(0).get("annotations").members()) {
+      if (key.starts_with(prefix)) out[key.substr(prefix.size())] = value.text();
+    }
+    return out;
+  };
+  auto notes = noted("jane", "", 201);
+  CHECK(notes.size() == 2);
+  CHECK(notes["enforce-policy"] == "baseline:latest");
+  CHECK(notes["audit-violations"].starts_with(
+      R"(would violate PodSecurity "restricted:latest": allowPrivilegeEscalation != false)"));
+  notes = noted("jane", R"(,"hostNetwork":true)", 403);
+  CHECK(notes["enforce-policy"] == "baseline:latest");
+  CHECK(notes["audit-violations"].find("host namespaces (hostNetwork=true)") != std::string::npos);
+  notes = noted("root", R"(,"hostNetwork":true)", 201);
+  CHECK(notes == std::map<std::string, std::string>{{"exempt", "user"}});
+  // A request without Pods says nothing of them.
+  a.events.clear();
+  a.as("jane", "GET", kConfigMaps);
+  CHECK_FALSE(a.event(0).get("annotations").has("pod-security.kubernetes.io/enforce-policy"));
+  informers.stop();
+  a.api.executor->run_until_idle();
 }
 
 TEST_CASE("audit events: objects by level, without managed fields if so decided") {
