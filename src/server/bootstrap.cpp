@@ -5,6 +5,7 @@
 #include "orch/api/corev1.h"
 #include "orch/api/discoveryv1.h"
 #include "orch/api/schedulingv1.h"
+#include "orch/api/token_claims.h"
 #include "server/bootstrap_ensure.h"
 #include "server/bootstrap_objects.h"
 #include "server/bootstrap_roles.h"
@@ -87,6 +88,15 @@ Outcome kubernetes_endpoints(const client::Client& client, const BootstrapFacts&
   });
 }
 
+// Since when the use of tokens in Secrets is noted.
+Outcome token_tracking(const client::Client& client, WallTime now) {
+  corev1::ConfigMap tracking;
+  tracking.metadata.name = kTokenTracking;
+  tracking.metadata.namespace_ = "kube-system";
+  tracking.data["since"] = Time(now).str().substr(0, 10);
+  return ensure(client, tracking);
+}
+
 }  // namespace
 
 Result<Unit, std::string> bootstrap_objects(const client::Client& client,
@@ -103,6 +113,7 @@ Result<Unit, std::string> bootstrap_objects(const client::Client& client,
   ORCH_CHECK(ensure_flow_control(client));
   ORCH_CHECK(ensure_api_services(client));
   ORCH_CHECK(ensure_authentication_facts(client, facts));
+  ORCH_CHECK(token_tracking(client, facts.now));
   return reconcile_bootstrap_roles(client);
 }
 

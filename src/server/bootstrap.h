@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "orch/base/clock.h"
 #include "orch/client/client.h"
 
 namespace orch::server {
@@ -16,6 +17,7 @@ struct BootstrapFacts {
   std::string client_ca_pem;  // signs users' certificates
   // Signs the certificate the server shows to extension servers, and its name; "": none.
   std::string request_header_ca_pem, request_header_name;
+  WallTime now;
 };
 
 // Error: a sentence.

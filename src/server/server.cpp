@@ -276,7 +276,8 @@ Result<Unit, std::string> ServerImpl::start() {
                                           .port = http_->port(),
                                           .client_ca_pem = pki_.client_ca.certificate_pem,
                                           .request_header_ca_pem = "",
-                                          .request_header_name = ""}));
+                                          .request_header_name = "",
+                                          .now = env_.clock.now()}));
   ORCH_CHECK(start_loops());
   ORCH_CHECK(write_kubeconfig());
   keep_certificates();

@@ -11,14 +11,22 @@
 namespace orch::api {
 
 struct TokenClaims {
-  std::string issuer, subject, id;                 // iss, sub, jti
-  std::vector<std::string> audiences;              // aud
+  std::string issuer, subject, id;                        // iss, sub, jti
+  std::vector<std::string> audiences;                     // aud
   int64_t issued_at = 0, not_before = 0, expires_at = 0;  // iat, nbf, exp: seconds since 1970
-  int64_t warn_after = 0;                          // kubernetes.io.warnafter, 0 = absent
+  int64_t warn_after = 0;                                 // kubernetes.io.warnafter, 0 = absent
   // kubernetes.io.*; "" = absent
   std::string namespace_, service_account, service_account_uid;
   std::string pod, pod_uid, secret, secret_uid, node, node_uid;
 };
+
+// Tokens kept in Secrets (KEP-2799): labels of the Secret with the day it was last used and since
+// when its token is refused, and the ConfigMap of kube-system with the day since when use is noted.
+// Days are written as 2006-01-02.
+inline constexpr const char* kTokenLastUsed = "kubernetes.io/legacy-token-last-used";
+inline constexpr const char* kTokenInvalidSince = "kubernetes.io/legacy-token-invalid-since";
+inline constexpr const char* kTokenTracking =
+    "kube-apiserver-legacy-service-account-token-tracking";
 
 // The payload as JSON.
 std::string encode_claims(const TokenClaims& claims);

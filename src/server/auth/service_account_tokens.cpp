@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "orch/api/corev1.h"
+#include "orch/base/log.h"
 #include "orch/base/strings.h"
 #include "orch/net/tls.h"
 
@@ -123,8 +124,44 @@ Result<TokenClaims, std::string> ServiceAccountTokens::decode(const std::string&
   return decode_claims(*claims_text);
 }
 
+// A token that is kept in the Secret it is bound to may have been marked as unused for too long;
+// else its use is noted, a day once.
+Result<Unit, std::string> ServiceAccountTokens::check_secret(const TokenClaims& claims,
+                                                             const std::string& token) const {
+  const auto secret = lookups_.get<corev1::Secret>(claims.namespace_, claims.secret);
+  if (!secret || secret->metadata.uid != claims.secret_uid) {
+    return Err(std::string("secret is gone"));
+  }
+  const auto kept = secret->data.find("token");
+  if (secret->type_ != "kubernetes.io/service-account-token" || kept == secret->data.end() ||
+      kept->second != token) {
+    return Unit{};
+  }
+  const auto& labels = secret->metadata.labels;
+  if (const auto since = labels.find(kTokenInvalidSince); since != labels.end()) {
+    return Err(fmt::format(
+        "the token in secret {0}/{1} for service account {0}/{2} has been marked invalid. Use "
+        "tokens from the TokenRequest API or manually created secret-based tokens, or remove the "
+        "'{3}' label from the secret to temporarily allow use of this token",
+        claims.namespace_, claims.secret, claims.service_account, kTokenInvalidSince));
+  }
+  const std::string today = Time(env_.clock.now()).str().substr(0, 10);
+  const auto last = labels.find(kTokenLastUsed);
+  if (last != labels.end() && last->second == today) return Unit{};
+  // Failing to note it fails no one's request.
+  auto noted = lookups_.patch<corev1::Secret>(
+      claims.namespace_, claims.secret, PatchType::kMerge,
+      fmt::format(R"({{"metadata":{{"uid":"{}","labels":{{"{}":"{}"}}}}}})", claims.secret_uid,
+                  kTokenLastUsed, today));
+  if (!noted) {
+    log::warn("auth", "noting the use of secret {}/{}: {}", claims.namespace_, claims.secret,
+              noted.error().message);
+  }
+  return Unit{};
+}
+
 Result<Unit, std::string> ServiceAccountTokens::check_bound_objects(
-    const TokenClaims& claims) const {
+    const TokenClaims& claims, const std::string& token) const {
   if (gone(same_object<corev1::ServiceAccount>(lookups_, claims.namespace_, claims.service_account,
                                                claims.service_account_uid))) {
     return Err(std::string("service account is gone"));
@@ -133,11 +170,7 @@ Result<Unit, std::string> ServiceAccountTokens::check_bound_objects(
       gone(same_object<corev1::Pod>(lookups_, claims.namespace_, claims.pod, claims.pod_uid))) {
     return Err(std::string("pod is gone"));
   }
-  if (!claims.secret.empty() &&
-      gone(same_object<corev1::Secret>(lookups_, claims.namespace_, claims.secret,
-                                       claims.secret_uid))) {
-    return Err(std::string("secret is gone"));
-  }
+  if (!claims.secret.empty()) ORCH_CHECK(check_secret(claims, token));
   // The node of a pod-bound token is information only; a token bound to a node itself has no pod.
   if (claims.pod.empty() && !claims.node.empty() &&
       gone(same_object<corev1::Node>(lookups_, "", claims.node, claims.node_uid))) {
@@ -162,7 +195,7 @@ Result<ServiceAccountTokens::Verified, std::string> ServiceAccountTokens::verify
     }
   }
   if (verified.audiences.empty()) return Err(std::string("token audiences do not match"));
-  ORCH_CHECK(check_bound_objects(claims));
+  ORCH_CHECK(check_bound_objects(claims, token));
 
   verified.user.name = claims.subject;
   verified.user.uid = claims.service_account_uid;

@@ -16,7 +16,8 @@ namespace orch::server {
 
 class ServiceAccountTokens final : public TokenIssuer {
  public:
-  // `lookups` reads ServiceAccounts, Pods, Secrets and Nodes with the server's own identity.
+  // `lookups` reads ServiceAccounts, Pods, Secrets and Nodes with the server's own identity, and
+  // labels Secrets whose token is used.
   ServiceAccountTokens(Env& env, std::string key_pem, std::string issuer,
                        std::vector<std::string> api_audiences, const client::Client& lookups);
 
@@ -39,7 +40,10 @@ class ServiceAccountTokens final : public TokenIssuer {
 
  private:
   Result<api::TokenClaims, std::string> decode(const std::string& token) const;
-  Result<Unit, std::string> check_bound_objects(const api::TokenClaims& claims) const;
+  Result<Unit, std::string> check_bound_objects(const api::TokenClaims& claims,
+                                                const std::string& token) const;
+  Result<Unit, std::string> check_secret(const api::TokenClaims& claims,
+                                         const std::string& token) const;
 
   Env& env_;
   std::string key_pem_, key_id_, issuer_;

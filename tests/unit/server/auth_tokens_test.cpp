@@ -1,6 +1,7 @@
 // ServiceAccount tokens against the real API server: what is bound to must exist.
 #include <catch2/catch.hpp>
 
+#include "orch/api/corev1.h"
 #include "orch/base/strings.h"
 #include "orch/net/tls.h"
 #include "server/auth/authenticator.h"
@@ -137,6 +138,35 @@ TEST_CASE("a token ends with its account, its secret, its node") {
   CHECK(f.refused(token) == "service account is gone");
   f.post(kAccounts, R"({"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"sa"}})");
   CHECK(f.refused(token) == "service account is gone");
+}
+
+TEST_CASE("a token kept in its Secret: use is noted, one marked unused is refused") {
+  TokenFixture f;
+  const std::string secrets = "/api/v1/namespaces/default/secrets";
+  const auto made = f.post(secrets, R"({"metadata":{"name":"kept","annotations":{)"
+                                    R"("kubernetes.io/service-account.name":"sa"}},)"
+                                    R"("type":"kubernetes.io/service-account-token"})");
+  auto subject = f.subject();
+  subject.secret_name = "kept";
+  subject.secret_uid = made.at("metadata.uid");
+  const std::string token = f.issue(subject);
+  const auto last_used = [&] {
+    auto secret = f.client.get<api::corev1::Secret>("default", "kept");
+    REQUIRE(secret);
+    return secret->metadata.labels[api::kTokenLastUsed];
+  };
+  CHECK(f.refused(token) == "accepted");
+  CHECK(last_used() == "");  // bound to the Secret, but not kept in it
+  const auto patch = [&](const std::string& body) {
+    f.patch(secrets + "/kept", "application/merge-patch+json", body);
+  };
+  patch(R"({"data":{"token":")" + base64_encode(token) + "\"}}");
+  CHECK(f.refused(token) == "accepted");
+  CHECK(last_used() == api::Time(f.env.clock.now()).str().substr(0, 10));
+  patch(R"({"metadata":{"labels":{")" + std::string(api::kTokenInvalidSince) +
+        R"(":"2024-01-01"}}})");
+  CHECK(f.refused(token).find("secret default/kept for service account default/sa has been marked "
+                              "invalid") != std::string::npos);
 }
 
 TEST_CASE("forged tokens are refused") {
