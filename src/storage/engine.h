@@ -105,6 +105,7 @@ class Engine final : public KvStore {
   bool trim_some(size_t events);
   size_t add_erasures(size_t max, Changes& changes) const;
   bool maintain(bool idle);
+  void adapt_step(size_t done);
   bool flush_some(size_t max);
   void flush_all();
   void answer(std::vector<Request*>& requests);
@@ -153,6 +154,7 @@ class Engine final : public KvStore {
   std::vector<std::string> flushing_;
   std::optional<Error> refused_;  // set once, after an I/O error
   bool trimming_ = false;
+  size_t step_ = 64;       // of housekeeping: rows that the disk takes quickly
   Micros last_commit_{0};  // how long the disk took
   std::atomic<bool> compaction_pending_{false};
   Revision tick_revision_ = 0;  // newest at the last auto_compact(); the timers' strand only

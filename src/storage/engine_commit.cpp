@@ -14,7 +14,9 @@ namespace {
 
 constexpr size_t kBatchRequests = 1024;
 constexpr size_t kBatchBytes = 4 << 20;
-constexpr size_t kIdleStep = 512;  // events, rows or keys of one step of housekeeping
+// Events, rows or keys of one step of housekeeping: as many as take about kStepTime.
+constexpr size_t kStepMin = 16, kStepMax = 512;
+constexpr Millis kStepTime{4};
 // Callers that committed themselves leave work behind; one step for many of them.
 constexpr Millis kNap{5};
 // A commit that a thread with other duties may do itself.
@@ -214,7 +216,9 @@ void Engine::commit_batch(std::vector<Request*>& requests) {
     add_rows(batch, changes);
     add_reservation(batch, changes);
     // Under load compaction rides along, faster than history grows.
-    size_t erasures = changes.empty() ? 0 : add_erasures(2 * changes.rows.size() + 16, changes);
+    const size_t rows = changes.rows.size();
+    size_t erasures =
+        changes.empty() ? 0 : add_erasures(rows + std::min(rows + 16, step_), changes);
     env_.faults.hit("storage.before_commit");
     if (ORCH_MUTANT("event before commit")) {
       published_now(std::exchange(batch, Batch{}), changes);
@@ -452,22 +456,30 @@ bool Engine::maintain(bool idle) {
     return true;
   }
   if (!idle) return true;
-  if (trim_some(kIdleStep / 2)) return true;
+  if (trim_some(kStepMax / 2)) return true;
   {
     std::unique_lock lock(mvcc_.mutex());
-    if (mvcc_.shed(limits_.history_bytes, limits_.whole_events, kIdleStep / 2)) return true;
+    if (mvcc_.shed(limits_.history_bytes, limits_.whole_events, kStepMax / 2)) return true;
   }
   if (!erasable_.empty()) {
     Changes changes;
-    const size_t count = add_erasures(kIdleStep, changes);
-    const MonoTime start = system_clock().mono();
+    const size_t count = add_erasures(step_, changes);
     if (!persist(changes)) return false;
-    store_metrics::compaction_step().observe(
-        std::chrono::duration<double>(system_clock().mono() - start).count());
+    store_metrics::compaction_step().observe(std::chrono::duration<double>(last_commit_).count());
+    adapt_step(count);
     erasable_.erase(erasable_.begin(), erasable_.begin() + static_cast<ptrdiff_t>(count));
     return true;
   }
-  return flush_some(kIdleStep);
+  return flush_some(step_);
+}
+
+// `done`: rows of a step of housekeeping that has just been committed.
+void Engine::adapt_step(size_t done) {
+  if (last_commit_ > kStepTime) {
+    step_ = std::max(kStepMin, step_ / 2);
+  } else if (done >= step_ && 2 * last_commit_ < kStepTime) {
+    step_ = std::min(kStepMax, step_ * 2);
+  }
 }
 
 bool Engine::flush_some(size_t max) {
@@ -493,6 +505,7 @@ bool Engine::flush_some(size_t max) {
     flushing_.clear();
     return false;
   }
+  adapt_step(count);
   flushing_.erase(first, flushing_.end());
   return true;
 }
@@ -502,7 +515,7 @@ void Engine::flush_all() {
   if (refused_) return;
   flushing_.insert(flushing_.end(), dirty_.begin(), dirty_.end());
   dirty_.clear();
-  while (flush_some(kIdleStep)) {
+  while (flush_some(kStepMax)) {
   }
   if (!dirty_.empty() || reserved_ <= mvcc_.published()) return;
   Changes changes;

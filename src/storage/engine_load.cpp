@@ -54,6 +54,7 @@ StoreResult<Unit> Engine::load() {
       mvcc_.table().count(KeyRange{"", std::string_view("\0", 1)}, loading.newest), loading.newest,
       loading.compacted);
   erasable_.assign(loading.stale.begin(), loading.stale.end());
+  compaction_pending_ = !erasable_.empty();
   reserved_ = head.reserved;
   persisted_compaction_ = head.compacted;
   if (!options_.volatile_prefixes.empty() && loading.newest > 1) volatile_floor_ = loading.newest;

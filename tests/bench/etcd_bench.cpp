@@ -1,7 +1,9 @@
 // The store through its etcd API beside etcd itself: same disk, same client, same run, plain
 // sockets on loopback.
 //
-//   bench_etcd [DIRECTORY] [SECONDS]   (etcd must be in the PATH)
+//   bench_etcd [DIRECTORY] [SECONDS] [KEYS]   (etcd must be in the PATH)
+//   bench_etcd serve DIRECTORY PORT          the store alone, to look at with a profiler
+//   bench_etcd load PORT CLIENTS SECONDS     puts on whatever listens there
 //
 // Prints a line a measurement: orch, etcd, ratio. RSS is the server process' after the puts.
 #include <fcntl.h>
@@ -147,7 +149,7 @@ struct Caller : net::GrpcHandler, std::enable_shared_from_this<Caller> {
   std::promise<void> ended;
 };
 
-double puts_per_second(int port, int clients, int seconds) {
+double puts_per_second(int port, int clients, int seconds, int64_t keys = 100'000) {
   std::vector<std::shared_ptr<net::GrpcClient>> connections;
   for (int i = 0; i < std::min(clients, 16); ++i) connections.push_back(connect(port));
   static std::atomic<int64_t> counter{0};
@@ -159,9 +161,9 @@ double puts_per_second(int port, int clients, int seconds) {
     auto caller = std::make_shared<Caller>();
     caller->client = connections[static_cast<size_t>(i) % connections.size()];
     caller->method = "/etcdserverpb.KV/Put";
-    caller->make = [value] {
+    caller->make = [value, keys] {
       PutRequest put;
-      put.key = key_of(counter.fetch_add(1) % 100'000);
+      put.key = key_of(counter.fetch_add(1) % keys);
       put.value = value;
       return encode(put);
     };
@@ -250,10 +252,18 @@ double fan_out_p99_ms(int port) {
 }
 
 // Fills the store with `keys`, kills it, and measures until it answers again.
-double recovery_seconds(const std::function<std::unique_ptr<Process>()>& start, int port,
-                        int64_t keys) {
+struct Recovery {
+  double seconds = 0, bytes_a_key = 0, bytes_a_key_after = 0;  // beyond key and value
+};
+Recovery recovery(const std::function<std::unique_ptr<Process>()>& start, int port, int64_t keys) {
+  constexpr double kKeyAndValue = 24 + 200;
   auto process = start();
   auto client = connect(port);
+  const double before = process->rss_mib();
+  const auto overhead = [&] {
+    return (process->rss_mib() - before) * (1 << 20) / static_cast<double>(keys) - kKeyAndValue;
+  };
+  Recovery result;
   for (int64_t i = 0; i < keys;) {
     std::vector<std::shared_ptr<net::GrpcStream>> calls;
     std::atomic<int64_t> done{0}, failed{0};
@@ -279,7 +289,7 @@ double recovery_seconds(const std::function<std::unique_ptr<Process>()>& start, 
     for (const auto& caller : callers) caller->ended.get_future().wait();
   }
   client.reset();
-  fmt::print("  RSS with {} keys: {:.0f} MiB\n", keys, process->rss_mib());
+  result.bytes_a_key = overhead();
   process->end(SIGKILL);
   const MonoTime begin = now();
   process = start();
@@ -293,13 +303,15 @@ double recovery_seconds(const std::function<std::unique_ptr<Process>()>& start, 
     }
     std::this_thread::sleep_for(Millis(10));
   }
-  return seconds_since(begin);
+  result.seconds = seconds_since(begin);
+  result.bytes_a_key_after = overhead();
+  return result;
 }
 
 void row(const std::string& what, double orch_value, double etcd_value, const char* unit,
          bool less_is_better) {
   const double ratio = less_is_better ? etcd_value / orch_value : orch_value / etcd_value;
-  fmt::print("{:<34} orch {:>10.1f} {}  etcd {:>10.1f} {}  ratio {:.2f}\n", what, orch_value, unit,
+  fmt::print("{:<36} orch {:>10.1f} {}  etcd {:>10.1f} {}  ratio {:.2f}\n", what, orch_value, unit,
              etcd_value, unit, ratio);
   fflush(stdout);
 }
@@ -308,6 +320,10 @@ void row(const std::string& what, double orch_value, double etcd_value, const ch
 
 int main(int argc, char** argv) {
   if (argc == 4 && strcmp(argv[1], "serve") == 0) return serve(argv[2], argv[3]);
+  if (argc == 5 && strcmp(argv[1], "load") == 0) {
+    fmt::print("{:.0f}/s\n", puts_per_second(atoi(argv[2]), atoi(argv[3]), atoi(argv[4])));
+    return 0;
+  }
   const std::string top = argc > 1 ? argv[1] : "/var/tmp/orch-bench-etcd";
   const int seconds = argc > 2 ? atoi(argv[2]) : 5;
   const int64_t recovery_keys = argc > 3 ? atoll(argv[3]) : 1'000'000;
@@ -339,13 +355,14 @@ int main(int argc, char** argv) {
     for (const int clients : {1, 8, 64, 256}) {
       // In turns, so that a disk that changes its pace is unfair to neither.
       double ours = 0, theirs = 0;
-      for (int turn = 0; turn < 2; ++turn) {
-        ours += puts_per_second(kOrchPort, clients, seconds) / 2;
-        theirs += puts_per_second(kEtcdPort, clients, seconds) / 2;
+      for (int turn = 0; turn < seconds; ++turn) {
+        ours += puts_per_second(kOrchPort, clients, 1) / seconds;
+        theirs += puts_per_second(kEtcdPort, clients, 1) / seconds;
       }
       row(fmt::format("puts of 1 KiB, {} clients", clients), ours, theirs, "/s", false);
     }
-    row("RSS after the puts", orch_process->rss_mib(), etcd_process->rss_mib(), "MiB", true);
+    row("RSS after the puts, 100,000 keys", orch_process->rss_mib(), etcd_process->rss_mib(), "MiB",
+        true);
     row("ranges of 10,000 keys", ranges_per_second(kOrchPort, seconds),
         ranges_per_second(kEtcdPort, seconds), "/s", false);
     row("1,000 watchers, p99 to the last", fan_out_p99_ms(kOrchPort), fan_out_p99_ms(kEtcdPort),
@@ -353,9 +370,24 @@ int main(int argc, char** argv) {
     orch_process->end(SIGTERM);
     etcd_process->end(SIGTERM);
   }
-  row(fmt::format("ready after kill -9, {} keys", recovery_keys),
-      recovery_seconds([&] { return start_orch("orch2"); }, kOrchPort, recovery_keys),
-      recovery_seconds([&] { return start_etcd("etcd2"); }, kEtcdPort, recovery_keys), "s", true);
+  {
+    auto orch_process = start_orch("orch-small");
+    auto etcd_process = start_etcd("etcd-small");
+    (void)connect(kOrchPort);
+    (void)connect(kEtcdPort);
+    for (int turn = 0; turn < seconds; ++turn) {
+      (void)puts_per_second(kOrchPort, 64, 1, 1000);
+      (void)puts_per_second(kEtcdPort, 64, 1, 1000);
+    }
+    row("RSS after puts on 1,000 keys", orch_process->rss_mib(), etcd_process->rss_mib(), "MiB",
+        true);
+  }
+  const auto ours = recovery([&] { return start_orch("orch2"); }, kOrchPort, recovery_keys);
+  const auto theirs = recovery([&] { return start_etcd("etcd2"); }, kEtcdPort, recovery_keys);
+  row(fmt::format("ready after kill -9, {} keys", recovery_keys), ours.seconds, theirs.seconds, "s",
+      true);
+  row("  memory a key, beside key and value", ours.bytes_a_key, theirs.bytes_a_key, "B", true);
+  row("  the same after the restart", ours.bytes_a_key_after, theirs.bytes_a_key_after, "B", true);
   std::filesystem::remove_all(top);
   return 0;
 }

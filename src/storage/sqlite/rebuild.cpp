@@ -5,14 +5,20 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <climits>
 #include <cstring>
 
 namespace orch::storage {
 namespace {
 
-constexpr int kStepRows = 128;
+// The writer waits for a step. It copies twice as many rows as were written since the one before,
+// so that the end is reached under any load, and beyond that as much as these bounds allow.
+constexpr int kStepRows = 256;
 constexpr size_t kStepBytes = 256 * 1024;
-constexpr int kStepsBetweenSyncs = 8;
+constexpr Millis kStepTime{2};
+constexpr int kFewRows = 64;
+constexpr size_t kSyncBytes = 512 * 1024;
+constexpr std::string_view kInsertVolatile = "INSERT INTO volatile VALUES(?1,?2,?3,?4,?5,?6)";
 
 // A part at a time, so that the last sync is a short one.
 StoreResult<Unit> sync_file(const std::string& file) {
@@ -48,77 +54,120 @@ StoreResult<Rebuild> Rebuild::begin(const std::string& file,
   return rebuild;
 }
 
-void Rebuild::erased(const std::vector<int64_t>& ids) {
-  for (const int64_t id : ids) {
-    if (id <= copied_) pending_.push_back(id);
+void Rebuild::changed(const Changes& changes) {
+  written_ += static_cast<int>(changes.rows.size());
+  for (const int64_t id : changes.erased) {
+    if (id <= copied_) erased_.push_back(id);
+  }
+  for (const Row& row : changes.volatile_put) {
+    if (*row.key <= copied_key_) keys_.push_back(*row.key);
+  }
+  for (const Bytes& key : changes.volatile_erased) {
+    if (*key <= copied_key_) keys_.push_back(*key);
   }
 }
 
-StoreResult<Unit> Rebuild::drop_erased() {
+StoreResult<Unit> Rebuild::repeat_changes(Database& from, const Renew& renew) {
   ORCH_TRY(Statement erase, to_.prepare("DELETE FROM log WHERE id=?1"));
-  for (const int64_t id : pending_) {
+  for (const int64_t id : erased_) {
     if (const int code = erase.bind(1, id).run(); code != SQLITE_DONE) return Err(to_.error(code));
   }
-  pending_.clear();
+  erased_.clear();
+  ORCH_TRY(Statement read, from.prepare("SELECT * FROM volatile WHERE key=?1"));
+  ORCH_TRY(Statement drop, to_.prepare("DELETE FROM volatile WHERE key=?1"));
+  ORCH_TRY(Statement write, to_.prepare(kInsertVolatile));
+  for (const std::string& key : keys_) {
+    const int code = drop.bind_blob(1, key).run();
+    if (code != SQLITE_DONE) return Err(to_.error(code));
+    read.bind_blob(1, key);
+    ORCH_CHECK(copy(from, read, write, 0, 1, renew));
+    read.reset();
+  }
+  keys_.clear();
   return Unit{};
 }
 
-// How many rows there were to copy.
-StoreResult<int> Rebuild::copy(Database& from, int max, const Renew& renew) {
-  ORCH_TRY(Statement read, from.prepare("SELECT id, key, created, version, lease, value FROM log "
-                                        "WHERE id>?1 ORDER BY id LIMIT ?2"));
-  ORCH_TRY(Statement write, to_.prepare("INSERT INTO log VALUES(?1,?2,?3,?4,?5,?6)"));
-  read.bind(1, copied_).bind(2, max);
+// What `read` finds: `least` rows of it, and more as long as a step may take. How many it was.
+StoreResult<int> Rebuild::copy(Database& from, Statement& read, Statement& write, int key_column,
+                               int least, const Renew& renew) {
   int rows = 0;
   size_t bytes = 0;
   int code = SQLITE_DONE;
-  while ((max < 0 || bytes < kStepBytes) && (code = read.step()) == SQLITE_ROW) {
+  const MonoTime until = system_clock().mono() + kStepTime;
+  const auto enough = [&] {
+    return rows >= least && (bytes >= kStepBytes || system_clock().mono() >= until);
+  };
+  while (!enough() && (code = read.step()) == SQLITE_ROW) {
+    const Bytes key = read.blob(key_column);
     Bytes value;
     if (read.integer(3) != 0) {  // not a deletion
-      ORCH_TRY(value, renew(*read.blob(1), read.blob(5)));
+      ORCH_TRY(value, renew(*key, read.blob(5)));
       bytes += value->size();
     }
     for (int column = 0; column < 6; ++column) {
       bind_column(write, column, read, column == 5 ? value : nullptr);
     }
     if (const int wrote = write.run(); wrote != SQLITE_DONE) return Err(to_.error(wrote));
-    copied_ = read.integer(0);
+    if (key_column == 0) {
+      copied_key_ = std::max(copied_key_, *key);
+    } else {
+      copied_ = read.integer(0);
+    }
     ++rows;
   }
   if (code != SQLITE_DONE && code != SQLITE_ROW) return Err(from.error(code));
+  unsynced_ += bytes;
   return rows;
+}
+
+StoreResult<int> Rebuild::copy_log(Database& from, int least, const Renew& renew) {
+  ORCH_TRY(Statement read, from.prepare("SELECT id, key, created, version, lease, value FROM log "
+                                        "WHERE id>?1 ORDER BY id LIMIT ?2"));
+  ORCH_TRY(Statement write, to_.prepare("INSERT INTO log VALUES(?1,?2,?3,?4,?5,?6)"));
+  read.bind(1, copied_).bind(2, std::max(kStepRows, least));
+  return copy(from, read, write, 1, least, renew);
+}
+
+StoreResult<int> Rebuild::copy_volatile(Database& from, const Renew& renew) {
+  ORCH_TRY(Statement read,
+           from.prepare("SELECT * FROM volatile WHERE key>?1 ORDER BY key LIMIT ?2"));
+  ORCH_TRY(Statement write, to_.prepare(kInsertVolatile));
+  const std::string after = copied_key_;
+  read.bind_blob(1, after).bind(2, kStepRows);
+  return copy(from, read, write, 0, 1, renew);
+}
+
+StoreResult<bool> Rebuild::few_left(Database& from) {
+  ORCH_TRY(Statement left, from.prepare("SELECT count(*) FROM (SELECT id FROM log WHERE id>?1 "
+                                        "LIMIT ?2)"));
+  left.bind(1, copied_).bind(2, kFewRows);
+  if (const int code = left.step(); code != SQLITE_ROW) return Err(from.error(code));
+  return left.integer(0) < kFewRows;
 }
 
 StoreResult<bool> Rebuild::step(Database& from, const Renew& renew) {
   ORCH_CHECK(to_.exec("BEGIN"));
-  ORCH_CHECK(drop_erased());
-  ORCH_TRY(const int rows, copy(from, kStepRows, renew));
+  ORCH_CHECK(repeat_changes(from, renew));
+  ORCH_CHECK(copy_log(from, 2 * std::exchange(written_, 0) + 1, renew));
+  ORCH_TRY(bool done, few_left(from));
+  if (done) {
+    ORCH_TRY(const int rows, copy_volatile(from, renew));
+    done = rows == 0;
+  }
   ORCH_CHECK(to_.exec("COMMIT"));
-  if (++steps_ % kStepsBetweenSyncs == 0) ORCH_CHECK(sync_file(to_.file()));
-  if (rows > kStepRows / 2) return false;
-  // A step's worth of bytes may be few rows: is there more?
-  ORCH_TRY(Statement left, from.prepare("SELECT count(*) FROM (SELECT id FROM log WHERE id>?1 "
-                                        "LIMIT ?2)"));
-  left.bind(1, copied_).bind(2, kStepRows / 2);
-  if (const int code = left.step(); code != SQLITE_ROW) return Err(from.error(code));
-  return left.integer(0) < kStepRows / 2;
+  if (unsynced_ >= kSyncBytes) {
+    ORCH_CHECK(sync_file(to_.file()));
+    unsynced_ = 0;
+  }
+  return done;
 }
 
-StoreResult<Unit> Rebuild::copy_table(Database& from, std::string_view table, int columns,
-                                      const Renew& renew) {
-  std::string marks = "?";
-  for (int i = 1; i < columns; ++i) marks += ",?";
+StoreResult<Unit> Rebuild::copy_pairs(Database& from, std::string_view table) {
   ORCH_TRY(Statement read, from.prepare(fmt::format("SELECT * FROM {}", table)));
-  ORCH_TRY(Statement write, to_.prepare(fmt::format("INSERT INTO {} VALUES({})", table, marks)));
+  ORCH_TRY(Statement write, to_.prepare(fmt::format("INSERT INTO {} VALUES(?1,?2)", table)));
   int code;
   while ((code = read.step()) == SQLITE_ROW) {
-    Bytes value;
-    if (columns == 6) {  // the volatile tier: its key comes first, its value last
-      ORCH_TRY(value, renew(*read.blob(0), read.blob(5)));
-    }
-    for (int column = 0; column < columns; ++column) {
-      bind_column(write, column, read, column == 5 ? value : nullptr);
-    }
+    for (int column = 0; column < 2; ++column) bind_column(write, column, read, nullptr);
     if (const int wrote = write.run(); wrote != SQLITE_DONE) return Err(to_.error(wrote));
   }
   if (code != SQLITE_DONE) return Err(from.error(code));
@@ -127,12 +176,15 @@ StoreResult<Unit> Rebuild::copy_table(Database& from, std::string_view table, in
 
 StoreResult<Unit> Rebuild::finish(Database& from, const Renew& renew) {
   ORCH_CHECK(to_.exec("BEGIN"));
-  ORCH_CHECK(drop_erased());
-  ORCH_TRY(const int rows, copy(from, -1, renew));
-  (void)rows;
-  ORCH_CHECK(copy_table(from, "volatile", 6, renew));
-  ORCH_CHECK(copy_table(from, "lease", 2, renew));
-  ORCH_CHECK(copy_table(from, "meta", 2, renew));
+  ORCH_CHECK(repeat_changes(from, renew));
+  ORCH_CHECK(copy_log(from, INT_MAX, renew));
+  // Volatile rows that came with keys beyond the last one copied.
+  for (;;) {
+    ORCH_TRY(const int more, copy_volatile(from, renew));
+    if (more == 0) break;
+  }
+  ORCH_CHECK(copy_pairs(from, "lease"));
+  ORCH_CHECK(copy_pairs(from, "meta"));
   ORCH_CHECK(to_.exec("COMMIT"));
   const std::string file = to_.file();
   to_.close();

@@ -2,9 +2,9 @@
 // takes its place: what was erased, superseded or written in another form is not in it.
 //
 // The log is append-only and erasures are told by id, so that a copy up to some id stays right: the
-// steps copy ascending ids, erasures of what is copied already are repeated on the copy, and the
-// last step copies what is left together with the small tables, while the writer waits for it.
-// Everything happens on the writer's thread.
+// steps copy ascending ids, then the volatile tier's rows by ascending key; what changes of that
+// which is copied already is repeated on the copy. The last step copies what is left together with
+// the small tables, while the writer waits for it. Everything happens on the writer's thread.
 #pragma once
 
 #include <functional>
@@ -24,8 +24,8 @@ class Rebuild {
   // `file` must not exist; it gets the schema by `prepare`.
   static StoreResult<Rebuild> begin(const std::string& file,
                                     const std::function<StoreResult<Unit>(Database&)>& prepare);
-  // These log rows were erased from the store.
-  void erased(const std::vector<int64_t>& ids);
+  // This was committed to the store meanwhile.
+  void changed(const Changes& changes);
   // Copies some rows. True when few are left: time to finish().
   StoreResult<bool> step(Database& from, const Renew& renew);
   // Copies the rest, makes the file durable and closes it.
@@ -33,15 +33,21 @@ class Rebuild {
   const std::string& file() const { return to_.file(); }
 
  private:
-  StoreResult<int> copy(Database& from, int max, const Renew& renew);
-  StoreResult<Unit> copy_table(Database& from, std::string_view table, int columns,
-                               const Renew& renew);
-  StoreResult<Unit> drop_erased();
+  StoreResult<int> copy(Database& from, Statement& read, Statement& write, int key_column,
+                        int least, const Renew& renew);
+  StoreResult<int> copy_log(Database& from, int least, const Renew& renew);
+  StoreResult<bool> few_left(Database& from);
+  StoreResult<int> copy_volatile(Database& from, const Renew& renew);
+  StoreResult<Unit> copy_pairs(Database& from, std::string_view table);
+  StoreResult<Unit> repeat_changes(Database& from, const Renew& renew);
 
   Database to_;
   int64_t copied_ = -1;  // ids up to here
-  int steps_ = 0;
-  std::vector<int64_t> pending_;  // erased, and perhaps in the copy
+  int written_ = 0;      // log rows, since the last step
+  size_t unsynced_ = 0;
+  std::string copied_key_;         // of the volatile tier, up to here
+  std::vector<int64_t> erased_;    // and in the copy
+  std::vector<std::string> keys_;  // of volatile rows that are in the copy in an older form
 };
 
 }  // namespace orch::storage

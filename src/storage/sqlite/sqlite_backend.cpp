@@ -27,6 +27,7 @@ constexpr int64_t kFrameBytes = kPageBytes + 24;  // a page in the write-ahead l
 // Checkpoints take a few ms: when nobody waits from kIdlePages on, at kFullPages in any case.
 constexpr int kIdlePages = 600;
 constexpr int kFullPages = 1000;
+constexpr int kSwitchPages = 100;
 // The file gives pages back when more than a quarter and 4 MiB of it are unused.
 constexpr int64_t kFreePagesMin = 1024;
 constexpr int kVacuumStep = 64;
@@ -295,7 +296,7 @@ StoreResult<Unit> SqliteBackend::commit(const Changes& changes) {
   }
   if (code != SQLITE_DONE) return roll_back(code);
   erased_ |= !changes.erased.empty() || !changes.volatile_erased.empty();
-  if (rebuild_) rebuild_->erased(changes.erased);
+  if (rebuild_) rebuild_->changed(changes);
   // Only the log has grown, if anything has: no need to ask the file system.
   wal_bytes_ = std::max(wal_bytes_, wal_pages_ * kFrameBytes);
   publish_size();
@@ -501,6 +502,11 @@ StoreResult<bool> SqliteBackend::rebuild_step() {
   };
   auto stepped = rebuild_->step(database_, renewed);
   if (stepped && !*stepped) return true;
+  // Closing the old file checkpoints it: most of that is a step of its own.
+  if (stepped && wal_pages_ > kSwitchPages && !std::exchange(switching_, true)) {
+    return checkpoint(SQLITE_CHECKPOINT_PASSIVE);
+  }
+  switching_ = false;
   StoreResult<Unit> result{Unit{}};
   const std::string file = rebuild_->file();
   if (!stepped) {

@@ -73,6 +73,7 @@ class SqliteBackend final : public Backend {
   std::shared_ptr<const ValueTransformer> transformer_;
   std::atomic<int64_t> stale_{0};  // values read that are not in their present form
   std::optional<Rebuild> rebuild_;
+  bool switching_ = false;  // all but its last step is done
   std::vector<std::function<void(StoreResult<Unit>)>> rebuild_done_;
 };
 

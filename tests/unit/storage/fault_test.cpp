@@ -92,7 +92,7 @@ TEST_CASE("concurrent writers over a disk that fills and empties", "[storage][fa
   std::atomic<int> refused{0};
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&, t] {
-      for (int i = 0; i < 150; ++i) {
+      for (int i = 0; i < 150 || refused == 0; ++i) {
         const std::string value = std::to_string(i);
         auto result = try_put(*w.store, fmt::format("/{}", t), value);
         if (result) {
@@ -105,7 +105,7 @@ TEST_CASE("concurrent writers over a disk that fills and empties", "[storage][fa
       }
     });
   }
-  for (int i = 0; i < 10; ++i) {
+  for (int i = 0; i < 10 || refused == 0; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
     vfs.fill_disk(i % 2 == 0);
   }

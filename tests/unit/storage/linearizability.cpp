@@ -103,7 +103,8 @@ class Search {
       const auto index = static_cast<size_t>(at);
       const Op& op = ops_[entries_[index].op];
       State next = state_;
-      if (step(op, next) && seen_.insert(fingerprint(next, entries_[index].op)).second) {
+      if (step(op, next) && within_reach(next) &&
+          seen_.insert(fingerprint(next, entries_[index].op)).second) {
         if (seen_.size() > kStatesMax) {
           verdict.decided = false;
           return verdict;
@@ -121,6 +122,16 @@ class Search {
  private:
   static constexpr size_t kHead = 0;
 
+  // Revisions only grow: nobody may be left who was answered at an older one.
+  bool within_reach(const State& state) const {
+    return unexplained_.empty() || state.revision < 0 ||
+           unexplained_.begin()->first >= state.revision;
+  }
+  void count(const Entry& entry, int by) {
+    const Revision revision = ops_[entry.op].record->revision;
+    if ((unexplained_[revision] += by) == 0) unexplained_.erase(revision);
+  }
+
   void make_entries() {
     struct Moment {
       int64_t time;
@@ -133,6 +144,7 @@ class Search {
       if (ops_[i].lost) continue;
       moments.push_back({ops_[i].record->returned, false, i});
       ++open_;
+      ++unexplained_[ops_[i].record->revision];
     }
     std::sort(moments.begin(), moments.end(), [](const Moment& a, const Moment& b) {
       return a.time != b.time ? a.time < b.time : a.call > b.call;
@@ -172,6 +184,7 @@ class Search {
     if (entry.match >= 0) {
       unlink(entry.match);
       --open_;
+      count(entry, -1);
     }
   }
   int take_back() {
@@ -183,6 +196,7 @@ class Search {
     if (entry.match >= 0) {
       link(entry.match);
       ++open_;
+      count(entry, 1);
     }
     link(at);
     return entry.next;
@@ -215,7 +229,8 @@ class Search {
   std::unordered_set<uint64_t> seen_;
   State state_;
   uint64_t done_ = 0;
-  size_t open_ = 0;  // that must still be explained
+  size_t open_ = 0;                      // that must still be explained
+  std::map<Revision, int> unexplained_;  // how many of them were answered at each revision
 };
 
 }  // namespace
