@@ -14,6 +14,7 @@
 #include "server/api/resource_traits.h"
 #include "server/api/subresources/subresources.h"
 #include "server/api/verbs/verbs.h"
+#include "server/registry/claim_repair.h"
 #include "server/registry/service_allocator.h"
 
 namespace orch::server {
@@ -125,6 +126,14 @@ void ApiServer::set_node_connector(std::shared_ptr<NodeConnector> connector) {
 Result<Unit, std::string> ApiServer::start() {
   ORCH_TRY(services_, ServiceAllocator::create(env_.random, config_.service_cidr,
                                                config_.service_node_port_range));
+  if (config_.shared_store) {
+    services_->share(registry_->store());
+    claims_ = ClaimRepair::create(env_, *registry_);
+    if (auto done = claims_->run(); !done) return Err("the Services' addresses: " + done.error());
+    claims_->start();
+    internals_->started = true;
+    return Unit{};
+  }
   const auto* info = api::find_resource("", "v1", "services");
   if (info == nullptr) return Err(std::string("the API has no Services"));
   auto page = registry_->list_all(*info);
@@ -146,6 +155,7 @@ Result<Unit, std::string> ApiServer::start() {
 
 void ApiServer::stop() {
   if (internals_->stopping.exchange(true)) return;
+  if (claims_) claims_->stop();
   internals_->watches.finish_all();
   internals_->streams.stop();
 }

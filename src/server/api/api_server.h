@@ -25,6 +25,7 @@
 namespace orch::server {
 
 struct Call;
+class ClaimRepair;
 class ServiceAllocator;
 
 // Reaches the kubelet of a node. Blocking calls.
@@ -45,6 +46,7 @@ class NodeConnector {
 struct ApiServerConfig {
   std::string service_cidr = "10.43.0.0/16";
   std::string service_node_port_range = "30000-32767";
+  bool shared_store = false;  // other servers write to it, too
   std::string advertise_address;  // "10.0.0.1:6443", for discovery
   std::string build_date = "1970-01-01T00:00:00Z";
   std::string git_commit;
@@ -106,6 +108,7 @@ class ApiServer {
   Hooks hooks_;
   std::unique_ptr<Registry> registry_;
   std::unique_ptr<ServiceAllocator> services_;
+  std::shared_ptr<ClaimRepair> claims_;  // null: nobody else writes to the store
   std::shared_ptr<NodeConnector> nodes_;
   std::unique_ptr<Internals> internals_;
 };

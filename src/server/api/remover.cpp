@@ -137,12 +137,17 @@ api::ApiResult<std::optional<Deleted>> Writer::erase(const Stored& stored,
   const auto& meta = object.metadata;
   Deleted deleted{stored, true, meta.uid};
   if (options_.dry_run) return std::optional<Deleted>(std::move(deleted));
-  ORCH_TRY(auto revision,
-           server_.registry().erase(resource_, meta.namespace_, meta.name, stored.revision()));
-  if (!revision) return std::optional<Deleted>();
+  // A Service gives back what it has in the store, whatever the last request made of it.
+  std::unique_ptr<api::Object> kept;
+  Claims claims;
   if (is_resource(resource_, "", "services")) {
-    server_.services().release(static_cast<const api::corev1::Service&>(object));
+    ORCH_TRY(kept, Registry::decode(resource_, stored));
+    claims = server_.services().claims_of(static_cast<const api::corev1::Service&>(*kept));
   }
+  ORCH_TRY(auto revision, server_.registry().erase(resource_, meta.namespace_, meta.name,
+                                                   stored.revision(), &claims));
+  if (!revision) return std::optional<Deleted>();
+  if (kept) server_.services().release(static_cast<const api::corev1::Service&>(*kept));
   deleted.object = Stored(Stored::pack(Registry::encode(object)), *revision);
   return std::optional<Deleted>(std::move(deleted));
 }

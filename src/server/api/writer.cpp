@@ -157,21 +157,38 @@ api::ApiResult<Stored> Writer::create_once(api::Object& object) {
   }
   if (resource_.warnings != nullptr) resource_.warnings(object, nullptr, call_.warnings);
   pod_warnings(resource_, object, nullptr, call_.warnings);
-  ServiceAllocator::Ticket ticket;
-  if (auto* service = as_service(resource_, &object)) {
-    ORCH_TRY(ticket, server_.services().allocate(*service, nullptr));
+  if (auto* service = as_service(resource_, &object)) return create_service(*service, request);
+  return store_new(object, request, nullptr);
+}
+
+api::ApiResult<Stored> Writer::create_service(api::corev1::Service& service,
+                                              const AdmissionRequest& request) {
+  const api::corev1::Service wanted = service;
+  for (int attempt = 1;; ++attempt) {
+    ORCH_TRY(auto ticket, server_.services().allocate(service, nullptr));
+    auto stored = store_new(service, request, &ticket.claims());
+    if (stored && !options_.dry_run) ticket.commit();
+    if (stored || !ticket.claims().refused) return stored;
+    // Another server was first with one of the values. The next attempt sees that.
+    if (attempt == kUpdateAttempts) {
+      return Err(api::internal_error("failed to allocate a serviceIP: others take each one first"));
+    }
+    service = wanted;
   }
-  if (chain != nullptr) ORCH_CHECK(chain->validate(request));
+}
+
+api::ApiResult<Stored> Writer::store_new(api::Object& object, const AdmissionRequest& request,
+                                         Claims* claims) {
+  if (AdmissionChain* chain = server_.hooks().admission) ORCH_CHECK(chain->validate(request));
   ORCH_TRY(const std::string text, own_fields("", Registry::encode(object), object, ""));
   if (options_.dry_run) {
+    const auto& meta = object.metadata;
     if (server_.registry().get(resource_, meta.namespace_, meta.name)) {
       return Err(api::already_exists(resource_.group_resource(), meta.name));
     }
     return Stored(Stored::pack(text), 0);
   }
-  ORCH_TRY(auto stored, server_.registry().create(resource_, object, text));
-  ticket.commit();
-  return stored;
+  return server_.registry().create(resource_, object, text, claims);
 }
 
 api::ApiResult<Written> Writer::update(const Update& update) {
@@ -319,7 +336,8 @@ api::ApiResult<std::optional<Written>> Writer::try_update(const Update& update,
   if (options_.dry_run) {
     return std::optional<Written>(Written{Stored(Stored::pack(text), stored.revision())});
   }
-  ORCH_TRY(auto written, server_.registry().replace(resource_, *now, text, stored.revision()));
+  ORCH_TRY(auto written,
+           server_.registry().replace(resource_, *now, text, stored.revision(), &ticket.claims()));
   if (!written) return std::optional<Written>();
   ticket.commit();
   return std::optional<Written>(Written{std::move(*written)});

@@ -14,6 +14,10 @@
 #include "server/api/body.h"
 #include "server/api/call.h"
 
+namespace orch::api::corev1 {
+struct Service;
+}
+
 namespace orch::server {
 
 struct Written {
@@ -62,6 +66,11 @@ class Writer {
  private:
   api::ApiResult<Unit> check_namespace(const api::Object& object);
   api::ApiResult<Stored> create_once(api::Object& object);
+  // The last steps: what is allocated for a Service, validating admission, the store.
+  api::ApiResult<Stored> create_service(api::corev1::Service& service,
+                                        const AdmissionRequest& request);
+  api::ApiResult<Stored> store_new(api::Object& object, const AdmissionRequest& request,
+                                   Claims* claims);
   api::ApiResult<std::optional<Written>> try_update(const Update& update, const Stored& stored);
   api::ApiResult<Unit> check_update(const Update& update, const Stored& stored,
                                     const api::Object& old, api::Object& now);

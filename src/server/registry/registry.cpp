@@ -15,6 +15,29 @@ using storage::Compare;
 using storage::Op;
 using storage::Revision;
 
+namespace {
+
+// What is to be done if nobody wrote the key since `expected` (0 = it is not there).
+storage::TxnRequest guarded(const std::string& key, Revision expected, Op op,
+                            const Claims* claims) {
+  storage::TxnRequest txn;
+  const auto unchanged = [&](const std::string& of, Revision revision) {
+    txn.compares.push_back({of, "", Compare::Target::kMod, Compare::Op::kEqual, revision, ""});
+  };
+  unchanged(key, expected);
+  txn.success.push_back(std::move(op));
+  if (claims == nullptr || (claims->take.empty() && claims->drop.empty())) return txn;
+  const auto owner = std::make_shared<const std::string>(key);
+  for (const std::string& claim : claims->take) {
+    unchanged(claim, 0);
+    txn.success.push_back(Op::put(claim, owner));
+  }
+  for (const std::string& claim : claims->drop) txn.success.push_back(Op::erase(claim));
+  return txn;
+}
+
+}  // namespace
+
 Registry::Registry(Env& env, storage::KvStore& store)
     : env_(env), store_(store), event_leases_(std::make_unique<EventLeases>(env.clock, store)) {}
 Registry::~Registry() = default;
@@ -88,27 +111,45 @@ api::ApiResult<Stored> Registry::get(const api::ResourceInfo& resource, std::str
   if (answer->kvs.empty()) return Err(api::not_found(resource.group_resource(), name));
   Stored stored(answer->kvs.front().value, answer->kvs.front().mod_revision);
   if (!stored.well_formed()) {
-    return Err(api::internal_error(fmt::format("the stored value of {} is damaged", request.key)));
+    return Err(api::internal_error(
+        fmt::format("the stored value of {} is {}; `etcdctl del` removes it", request.key,
+                    stored.value()->starts_with("k8s:enc:")
+                        ? "encrypted with a key that this server does not have"
+                        : "damaged, or was not written by an API server of this kind")));
   }
   return from_store(resource, std::move(stored));
 }
 
 api::ApiResult<Unit> Registry::wait_for(Revision minimum) {
-  const Revision current = store_.revision();
-  if (minimum > current) return Err(too_large_resource_version(minimum, current));
+  if (minimum <= store_.revision()) return Unit{};
+  // A store that others write to, too, may have it and not have told yet.
+  storage::RangeRequest newest;
+  newest.key = "/registry/health";
+  auto answer = store_.range(newest);
+  if (!answer) return Err(to_api_error(answer.error()));
+  if (minimum > answer->revision) {
+    return Err(too_large_resource_version(minimum, answer->revision));
+  }
   return Unit{};
 }
 
 api::ApiResult<Stored> Registry::create(const api::ResourceInfo& resource,
-                                        const api::Object& object, std::string_view json) {
+                                        const api::Object& object, std::string_view json,
+                                        Claims* claims) {
   const std::string k = key(resource, object.metadata.namespace_, object.metadata.name);
   storage::Bytes value = for_store(resource, object, json);
-  storage::TxnRequest txn;
-  txn.compares.push_back({k, "", Compare::Target::kMod, Compare::Op::kEqual, 0, ""});
-  txn.success.push_back(Op::put(k, value, lease_of(resource)));
+  auto txn = guarded(k, 0, Op::put(k, value, lease_of(resource)), claims);
+  const bool claiming = claims != nullptr && !claims->take.empty();
+  if (claiming) {
+    storage::RangeRequest itself;
+    itself.key = k;
+    itself.count_only = true;
+    txn.failure.push_back(Op::get(std::move(itself)));
+  }
   auto answer = store_.txn(txn);
   if (!answer) return Err(to_api_error(answer.error()));
   if (!answer->succeeded) {
+    if (claiming) claims->refused = answer->results.front().range.count == 0;
     return Err(api::already_exists(resource.group_resource(), object.metadata.name));
   }
   return from_store(resource, Stored(std::move(value), answer->revision));
@@ -116,13 +157,11 @@ api::ApiResult<Stored> Registry::create(const api::ResourceInfo& resource,
 
 api::ApiResult<std::optional<Stored>> Registry::replace(const api::ResourceInfo& resource,
                                                         const api::Object& object,
-                                                        std::string_view json, Revision expected) {
+                                                        std::string_view json, Revision expected,
+                                                        const Claims* claims) {
   const std::string k = key(resource, object.metadata.namespace_, object.metadata.name);
   storage::Bytes value = for_store(resource, object, json);
-  storage::TxnRequest txn;
-  txn.compares.push_back({k, "", Compare::Target::kMod, Compare::Op::kEqual, expected, ""});
-  txn.success.push_back(Op::put(k, value, lease_of(resource)));
-  auto answer = store_.txn(txn);
+  auto answer = store_.txn(guarded(k, expected, Op::put(k, value, lease_of(resource)), claims));
   if (!answer) return Err(to_api_error(answer.error()));
   if (!answer->succeeded) return std::optional<Stored>();
   return std::optional<Stored>(from_store(resource, Stored(std::move(value), answer->revision)));
@@ -130,12 +169,9 @@ api::ApiResult<std::optional<Stored>> Registry::replace(const api::ResourceInfo&
 
 api::ApiResult<std::optional<Revision>> Registry::erase(const api::ResourceInfo& resource,
                                                         std::string_view ns, std::string_view name,
-                                                        Revision expected) {
+                                                        Revision expected, const Claims* claims) {
   const std::string k = key(resource, ns, name);
-  storage::TxnRequest txn;
-  txn.compares.push_back({k, "", Compare::Target::kMod, Compare::Op::kEqual, expected, ""});
-  txn.success.push_back(Op::erase(k));
-  auto answer = store_.txn(txn);
+  auto answer = store_.txn(guarded(k, expected, Op::erase(k), claims));
   if (!answer) return Err(to_api_error(answer.error()));
   if (!answer->succeeded) return std::optional<Revision>();
   return std::optional<Revision>(answer->revision);

@@ -18,6 +18,7 @@
 #include "orch/api/selector.h"
 #include "orch/base/env.h"
 #include "orch/storage/kv_store.h"
+#include "server/registry/claims.h"
 #include "server/registry/stored.h"
 
 namespace orch::server {
@@ -102,17 +103,19 @@ class Registry {
   // Everything now, for internal use.
   api::ApiResult<Page> list_all(const api::ResourceInfo& resource, std::string_view ns = "");
 
-  // `json` is the object's encode(). 409 AlreadyExists.
+  // `json` is the object's encode(). 409 AlreadyExists; 409 with claims->refused set.
   api::ApiResult<Stored> create(const api::ResourceInfo& resource, const api::Object& object,
-                                std::string_view json);
-  // nullopt = someone else wrote since `expected`: read again.
+                                std::string_view json, Claims* claims = nullptr);
+  // nullopt = someone else wrote since `expected`, or has what is claimed: read again.
   api::ApiResult<std::optional<Stored>> replace(const api::ResourceInfo& resource,
                                                 const api::Object& object, std::string_view json,
-                                                storage::Revision expected);
+                                                storage::Revision expected,
+                                                const Claims* claims = nullptr);
   // The deletion's revision; nullopt = someone else wrote since `expected`.
   api::ApiResult<std::optional<storage::Revision>> erase(const api::ResourceInfo& resource,
                                                          std::string_view ns, std::string_view name,
-                                                         storage::Revision expected);
+                                                         storage::Revision expected,
+                                                         const Claims* claims = nullptr);
 
   // Changes after `after`. The synthetic initial state is the caller's business (list first).
   api::ApiResult<std::unique_ptr<storage::WatchHandle>> watch(

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "orch/base/strings.h"
+#include "server/registry/registry.h"
 
 namespace orch::server {
 namespace {
@@ -58,6 +59,14 @@ std::string shown_ips(const Service& service) {
   return fmt::format("[\"{}\"]", service.spec.clusterIP);
 }
 
+std::string key_of(const Service& service) {
+  return Registry::key(api::resource_of<Service>(), service.metadata.namespace_,
+                       service.metadata.name);
+}
+
+// A transaction of etcd's has at most 128 operations.
+constexpr int64_t kClaimsMax = 120;
+
 // Values below this offset are left to those who ask for them (KEP-3070's static band).
 uint32_t static_band(uint32_t size) {
   if (size <= 32) return 0;
@@ -92,6 +101,7 @@ Result<std::unique_ptr<ServiceAllocator>, std::string> ServiceAllocator::create(
 
 ServiceAllocator::Ticket& ServiceAllocator::Ticket::operator=(Ticket&& other) noexcept {
   std::swap(owner_, other.owner_);
+  std::swap(claims_, other.claims_);
   taken_ips_.swap(other.taken_ips_);
   dropped_ips_.swap(other.dropped_ips_);
   taken_ports_.swap(other.taken_ports_);
@@ -107,11 +117,56 @@ ServiceAllocator::Ticket::~Ticket() {
 }
 
 void ServiceAllocator::Ticket::commit() {
-  if (owner_ == nullptr) return;
+  if (owner_ == nullptr || owner_->store_ != nullptr) return;  // the store has it: forgotten here
   std::lock_guard lock(owner_->mutex_);
   for (const uint32_t ip : dropped_ips_) owner_->ips_.erase(ip);
   for (const int32_t port : dropped_ports_) owner_->ports_.erase(port);
   owner_ = nullptr;
+}
+
+std::string ServiceAllocator::ip_claim(uint32_t ip) {
+  return fmt::format("{}ips/{}", kClaimPrefix, show(ip));
+}
+std::string ServiceAllocator::port_claim(int32_t port) {
+  return fmt::format("{}nodeports/{}", kClaimPrefix, port);
+}
+
+// What this server has seen is enough: whoever took it since is found by the transaction.
+std::string ServiceAllocator::owner_of(const std::string& claim) const {
+  storage::RangeRequest request;
+  request.key = claim;
+  request.revision = store_->revision();
+  auto answer = store_->range(request);
+  return answer && !answer->kvs.empty() ? *answer->kvs.front().value : "";
+}
+
+std::vector<std::string> ServiceAllocator::claim_keys(const Service& service) {
+  std::vector<std::string> keys;
+  if (const auto ip = ip_of(service)) keys.push_back(ip_claim(*ip));
+  for (const int32_t port : ports_of(service)) keys.push_back(port_claim(port));
+  return keys;
+}
+
+// Only what is its own goes with a Service: of two that have the same from before one may be
+// deleted.
+Claims ServiceAllocator::claims_of(const Service& service) const {
+  Claims claims;
+  if (store_ == nullptr) return claims;
+  claims.drop = claim_keys(service);
+  const std::string owner = key_of(service);
+  std::erase_if(claims.drop, [&](const std::string& key) { return owner_of(key) != owner; });
+  return claims;
+}
+
+void ServiceAllocator::claim(const Service& now, Ticket& ticket) const {
+  if (store_ == nullptr) return;
+  Claims& claims = ticket.claims_;
+  for (const uint32_t ip : ticket.taken_ips_) claims.take.push_back(ip_claim(ip));
+  for (const int32_t port : ticket.taken_ports_) claims.take.push_back(port_claim(port));
+  for (const uint32_t ip : ticket.dropped_ips_) claims.drop.push_back(ip_claim(ip));
+  for (const int32_t port : ticket.dropped_ports_) claims.drop.push_back(port_claim(port));
+  const std::string owner = key_of(now);
+  std::erase_if(claims.drop, [&](const std::string& key) { return owner_of(key) != owner; });
 }
 
 void ServiceAllocator::carry_over(Service& now, const Service& old) {
@@ -176,7 +231,7 @@ void ServiceAllocator::take_given_ip(const Service& now, Ticket& ticket, api::Fi
                    fmt::format("failed to allocate IP {}: the provided IP ({}) is not in the valid "
                                "range. The range of valid IPs is {}",
                                text, text, cidr_));
-  } else if (reserved || !ips_.insert(*ip).second) {
+  } else if (reserved || !hold_ip(*ip)) {
     errors.invalid("spec.clusterIPs", shown_ips(now),
                    fmt::format("failed to allocate IP {}: provided IP is already allocated", text));
   } else {
@@ -193,7 +248,7 @@ bool ServiceAllocator::take_any_ip(Service& now, Ticket& ticket) {
     const auto start = static_cast<uint32_t>(random_below(random_, count));
     for (uint32_t i = 0; i < count; ++i) {
       const uint32_t ip = from + (start + i) % count;
-      if (!ips_.insert(ip).second) continue;
+      if (!hold_ip(ip)) continue;
       ticket.taken_ips_.push_back(ip);
       now.spec.clusterIP = show(ip);
       return true;
@@ -211,7 +266,7 @@ int32_t ServiceAllocator::any_port() const {
     const auto start = static_cast<int32_t>(random_below(random_, static_cast<uint64_t>(count)));
     for (int32_t i = 0; i < count; ++i) {
       const int32_t port = from + (start + i) % count;
-      if (ports_.count(port) == 0) return port;
+      if (free_port(port)) return port;
     }
     return 0;
   };
@@ -229,9 +284,10 @@ void ServiceAllocator::take_ports(Service& now, const std::set<int32_t>& held, T
                      fmt::format("provided port is not in the valid range. The range of valid "
                                  "ports is {}-{}",
                                  low_, high_));
-    } else if (!ports_.insert(port).second) {
+    } else if (!free_port(port)) {
       errors.invalid(field, std::to_string(port), "provided port is already allocated");
     } else {
+      ports_.insert(port);
       mine.insert(port);
       ticket.taken_ports_.push_back(port);
     }
@@ -295,6 +351,10 @@ api::ApiResult<ServiceAllocator::Ticket> ServiceAllocator::allocate(Service& now
     for (const int32_t port : held) {
       if (kept.count(port) == 0) ticket.dropped_ports_.push_back(port);
     }
+    claim(now, ticket);
+  }
+  if (std::ssize(ticket.claims_.take) + std::ssize(ticket.claims_.drop) > kClaimsMax) {
+    errors.too_many("spec.ports", static_cast<int64_t>(spec.ports.size()), kClaimsMax);
   }
   if (!errors.empty()) return Err(api::invalid("", "Service", now.metadata.name, errors.take()));
   if (spec.type != "ExternalName") {
@@ -306,6 +366,7 @@ api::ApiResult<ServiceAllocator::Ticket> ServiceAllocator::allocate(Service& now
 }
 
 void ServiceAllocator::release(const Service& service) {
+  if (store_ != nullptr) return;  // went with the Service
   std::lock_guard lock(mutex_);
   if (const auto ip = ip_of(service)) ips_.erase(*ip);
   for (const int32_t port : ports_of(service)) ports_.erase(port);
@@ -323,13 +384,22 @@ void ServiceAllocator::repair(const std::vector<Service>& services) {
 }
 
 std::string ServiceAllocator::first_ip() const { return show(base_ + 1); }
+size_t ServiceAllocator::used(const std::string& claims, size_t in_memory) const {
+  if (store_ == nullptr) return in_memory;
+  storage::RangeRequest request;
+  request.key = claims;
+  request.range_end = storage::prefix_end(claims);
+  request.count_only = true;
+  auto answer = store_->range(request);
+  return in_memory + (answer ? static_cast<size_t>(answer->count) : 0);
+}
 size_t ServiceAllocator::ips_used() const {
   std::lock_guard lock(mutex_);
-  return ips_.size();
+  return used(fmt::format("{}ips/", kClaimPrefix), ips_.size());
 }
 size_t ServiceAllocator::ports_used() const {
   std::lock_guard lock(mutex_);
-  return ports_.size();
+  return used(fmt::format("{}nodeports/", kClaimPrefix), ports_.size());
 }
 
 }  // namespace orch::server

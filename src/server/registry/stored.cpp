@@ -41,7 +41,13 @@ bool Stored::well_formed() const {
   if (!value_ || value_->size() < kHeaderBytes + 2 || (*value_)[6] != '\n') return false;
   if ((*value_)[kHeaderBytes] != '{' || value_->back() != '}') return false;
   const size_t at = splice();
-  return at > 0 && at < value_->size() - kHeaderBytes;
+  const std::string_view text = raw();
+  if (at == 0 || at >= text.size()) return false;
+  // Behind the opening brace or a string, before the next member or the end: values that others
+  // copied and made longer or shorter are found out here.
+  const char before = text[at - 1], after = text[at];
+  if (before == '{') return after == '"' || after == '}';
+  return before == '"' && (after == ',' || after == '}');
 }
 
 std::string_view Stored::raw() const {
