@@ -61,7 +61,8 @@ int rotate_ca(const std::string& data_dir, WallTime now) {
   }
   std::puts(
       "New authorities are in place, signed by those of before. Restart orch server now,\n"
-      "then each agent when it suits you; the old files are beside them (*.old).");
+      "then the other servers of its datastore, if there are any, then each agent when it suits\n"
+      "you; the old files are beside them (*.old).");
   return 0;
 }
 

@@ -20,7 +20,7 @@ constexpr std::string_view kUsage =
     "  list          list tokens\n"
     "  delete TOKEN  delete a token, by its id or as it was printed\n"
     "  rotate        give the server's own token a new secret; agents that have joined\n"
-    "                go on\n";
+    "                go on; of servers over one datastore each needs the same --new-token\n";
 
 int print(const Result<std::string, std::string>& done) {
   if (!done) {

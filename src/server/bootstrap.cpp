@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include "orch/api/corev1.h"
-#include "orch/api/discoveryv1.h"
 #include "orch/api/schedulingv1.h"
 #include "orch/api/token_claims.h"
 #include "server/bootstrap_ensure.h"
 #include "server/bootstrap_objects.h"
 #include "server/bootstrap_roles.h"
+#include "server/kubernetes_endpoints.h"
 
 namespace orch::server {
 namespace {
@@ -53,41 +53,6 @@ Outcome kubernetes_service(const client::Client& client, const BootstrapFacts& f
                    [](auto& to, const auto& from) { to.spec.ports = from.spec.ports; });
 }
 
-Outcome kubernetes_endpoints(const client::Client& client, const BootstrapFacts& facts) {
-  // A machine without any network serves itself; pods could not reach loopback, nor may an endpoint
-  // name it.
-  if (facts.advertise_address.starts_with("127.")) return Unit{};
-  corev1::Endpoints endpoints;
-  endpoints.metadata.name = "kubernetes";
-  endpoints.metadata.namespace_ = "default";
-  endpoints.metadata.labels = {{"endpointslice.kubernetes.io/skip-mirror", "true"}};
-  auto& subset = endpoints.subsets.emplace_back();
-  subset.addresses.emplace_back().ip = facts.advertise_address;
-  auto& port = subset.ports.emplace_back();
-  port.name = "https";
-  port.port = facts.port;
-  port.protocol = "TCP";
-  ORCH_CHECK(
-      reconcile(client, endpoints, [](auto& to, const auto& from) { to.subsets = from.subsets; }));
-
-  discoveryv1::EndpointSlice slice;
-  slice.metadata.name = "kubernetes";
-  slice.metadata.namespace_ = "default";
-  slice.metadata.labels = {{"kubernetes.io/service-name", "kubernetes"}};
-  slice.addressType = "IPv4";
-  auto& endpoint = slice.endpoints.emplace_back();
-  endpoint.addresses = {facts.advertise_address};
-  endpoint.conditions.ready = true;
-  auto& slice_port = slice.ports.emplace_back();
-  slice_port.name = "https";
-  slice_port.port = facts.port;
-  slice_port.protocol = "TCP";
-  return reconcile(client, slice, [](auto& to, const auto& from) {
-    to.endpoints = from.endpoints;
-    to.ports = from.ports;
-  });
-}
-
 // Since when the use of tokens in Secrets is noted.
 Outcome token_tracking(const client::Client& client, WallTime now) {
   corev1::ConfigMap tracking;
@@ -103,7 +68,9 @@ Result<Unit, std::string> bootstrap_objects(const client::Client& client,
                                             const BootstrapFacts& facts) {
   ORCH_CHECK(namespaces(client));
   ORCH_CHECK(kubernetes_service(client, facts));
-  ORCH_CHECK(kubernetes_endpoints(client, facts));
+  if (!facts.advertise_address.empty()) {
+    ORCH_CHECK(write_kubernetes_endpoints(client, {{facts.advertise_address, facts.port}}));
+  }
   ORCH_CHECK(priority_class(client, "system-node-critical", 2000001000,
                             "Used for system critical pods that must not be moved from their "
                             "current node."));

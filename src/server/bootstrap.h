@@ -12,7 +12,7 @@ namespace orch::server {
 
 struct BootstrapFacts {
   std::string kubernetes_ip;      // ClusterIP of default/kubernetes
-  std::string advertise_address;  // where the API server is reached
+  std::string advertise_address;  // where the API server is reached; "": KubernetesEndpoints says
   uint16_t port = 6443;
   std::string client_ca_pem;  // signs users' certificates
   // Signs the certificate the server shows to extension servers, and its name; "": none.

@@ -24,6 +24,7 @@
 #include "server/identities.h"
 #include "server/issuer_discovery.h"
 #include "server/join/join_handler.h"
+#include "server/kubernetes_endpoints.h"
 #include "server/loops.h"
 #include "server/maintenance/service.h"
 #include "server/pki/certificate_keeper.h"
@@ -76,6 +77,7 @@ class ServerImpl final : public Server {
   std::unique_ptr<Maintenance> maintenance_;
   std::shared_ptr<etcd::EtcdClient> datastore_;  // null: the embedded store
   std::unique_ptr<storage::KvStore> store_;
+  std::shared_ptr<IdentityKeeper> identity_keeper_;  // null: the embedded store
   std::unique_ptr<etcd::EtcdServer> etcd_;
   std::unique_ptr<ApiServer> api_;
   // The server's own identity: admission, authentication look-ups, bootstrap, shared caches.
@@ -90,6 +92,7 @@ class ServerImpl final : public Server {
   std::shared_ptr<CertificateKeeper> keeper_;
   std::unique_ptr<Front> front_;
   std::unique_ptr<net::HttpServer> http_;
+  std::shared_ptr<KubernetesEndpoints> endpoints_;  // null: the embedded store
   std::unique_ptr<Loops> loops_;
 };
 
@@ -115,10 +118,13 @@ Result<Unit, std::string> ServerImpl::load_identity() {
   ORCH_TRY(token_, load_or_create_token(settings_.directory + "/token", config_.token,
                                         pki_.server_ca.certificate_pem, env_.random));
   join_token_ = token_.str();
-  if (!shared) {
-    // Made just now. If another server was first, what it has made is read instead.
-    ORCH_CHECK(share_identity(*datastore_, config_, settings_.directory, true));
-    return load_identity();
+  if (datastore_) {
+    ORCH_TRY(const bool made_keys, make_encryption_keys(config_, settings_.directory));
+    if (!shared || made_keys) {
+      // Made just now. If another server was first, what it has made is read instead.
+      ORCH_CHECK(share_identity(*datastore_, config_, settings_.directory, true));
+      return load_identity();
+    }
   }
   if (!config_.agent_token.empty()) {
     ORCH_CHECK(load_or_create_token(settings_.directory + "/agent-token", config_.agent_token,
@@ -132,7 +138,11 @@ Result<Unit, std::string> ServerImpl::open_store() {
   ORCH_TRY(maintenance_, Maintenance::create(env_, settings_.directory, config_));
   if (datastore_) {
     const auto interval = maintenance_->store_options().compaction_interval;
-    ORCH_TRY(store_, etcd::open_remote_store(datastore_, {.compaction_interval = interval}));
+    ORCH_TRY(store_, etcd::open_remote_store(
+                         datastore_, {.compaction_interval = interval,
+                                      .transformer = maintenance_->store_options().transformer}));
+    identity_keeper_ = IdentityKeeper::create(env_, datastore_, *store_, settings_.directory);
+    identity_keeper_->start();
     return Unit{};
   }
   auto store = storage::open_sqlite_store(env_, maintenance_->store_options());
@@ -145,6 +155,7 @@ Result<Unit, std::string> ServerImpl::start_api() {
   ApiServerConfig config;
   config.service_cidr = config_.service_cidr;
   config.service_node_port_range = config_.service_node_port_range;
+  config.shared_store = datastore_ != nullptr;
   auto tls = net::TlsClientContext::create(
       {.ca_pem = pki_.server_ca.certificate_pem, .key_pair = pki_.kubelet_client});
   if (!tls) return Err("client TLS towards agents: " + tls.error());
@@ -271,13 +282,20 @@ Result<Unit, std::string> ServerImpl::start() {
   // yet.
   ORCH_CHECK(start_http());
   ORCH_CHECK(start_etcd());
-  ORCH_CHECK(bootstrap_objects(*client_, {.kubernetes_ip = settings_.kubernetes_ip,
-                                          .advertise_address = settings_.advertise_address,
-                                          .port = http_->port(),
-                                          .client_ca_pem = pki_.client_ca.certificate_pem,
-                                          .request_header_ca_pem = "",
-                                          .request_header_name = "",
-                                          .now = env_.clock.now()}));
+  ORCH_CHECK(bootstrap_objects(*client_,
+                               {.kubernetes_ip = settings_.kubernetes_ip,
+                                .advertise_address = datastore_ ? "" : settings_.advertise_address,
+                                .port = http_->port(),
+                                .client_ca_pem = pki_.client_ca.certificate_pem,
+                                .request_header_ca_pem = "",
+                                .request_header_name = "",
+                                .now = env_.clock.now()}));
+  if (datastore_) {
+    endpoints_ = KubernetesEndpoints::create(env_, *store_, *client_,
+                                             {settings_.advertise_address, http_->port()});
+    ORCH_CHECK(endpoints_->run());
+    endpoints_->start();
+  }
   ORCH_CHECK(start_loops());
   ORCH_CHECK(write_kubeconfig());
   keep_certificates();

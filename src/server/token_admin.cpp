@@ -155,6 +155,11 @@ Result<std::string, std::string> rotate_token(Env& env, const std::string& data_
   const std::string path = data_dir + "/server/token";
   if (!file_exists(path)) return Err(path + ": No such file or directory: not a server's");
   ORCH_TRY(const std::string ca_pem, read_file(data_dir + "/server/tls/server-ca.crt"));
+  // Servers over a datastore must first seal what they share there with the new one.
+  if (!file_exists(data_dir + "/server/db") && !file_exists(path + ".old")) {
+    ORCH_TRY(const std::string before, read_file(path));
+    ORCH_CHECK(write_file_atomic(path + ".old", before, 0600));
+  }
   const std::string fresh = secret.empty() ? random_hex(env.random, 16) : secret;
   ORCH_TRY(auto token,
            load_or_create_token(path, fresh, ca_pem, env.random, "server", "--new-token"));

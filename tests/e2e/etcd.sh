@@ -117,6 +117,21 @@ check_out "a write is seen by Kubernetes" '^foreign +Active' bash -c "$(declare 
     e put /registry/core/namespaces/foreign >/dev/null
   k get namespace foreign --no-headers"
 
+say "values that are not the API server's"
+check "noise" e put /registry/core/configmaps/default/noise '{"kind":"ConfigMap"}'
+check "a copy with a longer name" bash -c "$(declare -f in_ns e)
+  server_ns=$server_ns tls=$tls
+  e get /registry/core/namespaces/default --print-value-only | head -c -1 |
+    sed 's/\"name\":\"default\"/\"name\":\"a-longer-one\"/' |
+    e put /registry/core/namespaces/a-longer-one >/dev/null"
+check_fails "the one" 'stored value of /registry/core/configmaps/default/noise is damaged' k get configmap noise
+check_fails "the other" 'stored value of /registry/core/namespaces/a-longer-one is damaged' k get namespace a-longer-one
+check "its neighbour" k create configmap neighbour --from-literal=k=v
+check_out "lists go on" '^kube-root-ca.crt$' k get configmaps -o 'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}'
+check_out "both lists" '^default +Active' k get namespaces --no-headers
+check_out "removed as it was made" '^1$' e del /registry/core/configmaps/default/noise
+check_fails "gone" 'NotFound' k get configmap noise
+
 say "another one on the machine"
 check_fails "an explicit URL that is taken" 'etcd-listen-client-url.*address already in use' \
   timeout 20 nsenter --net="/var/run/netns/$server_ns" "$orch" server --config "$work/none.yaml" \

@@ -186,15 +186,13 @@ TxnResponse assemble(const TxnRequest& request, bool succeeded,
         break;
       case Op::Type::kPut:
         out.has_put = true;
+        out.put = finish_put(std::move(result));
         out.put.header = inner;
-        out.put.has_prev_kv = !result.prev_kvs.empty();
-        if (out.put.has_prev_kv) out.put.prev_kv = std::move(result.prev_kvs.front());
         break;
       case Op::Type::kDelete:
         out.has_delete = true;
+        out.delete_range = finish_delete(std::move(result));
         out.delete_range.header = inner;
-        out.delete_range.deleted = result.deleted;
-        out.delete_range.prev_kvs = std::move(result.prev_kvs);
         break;
       case Op::Type::kTxn:
         out.txn = std::make_shared<TxnResponse>(
@@ -229,17 +227,14 @@ RangeResponse finish_range(const RangeRequest& request, storage::RangeResponse a
   response.count = answer.count;
   response.more = answer.more;
   response.kvs = std::move(answer.kvs);
-  const auto prune = [&](int64_t bound, auto outside) {
-    if (bound != 0) std::erase_if(response.kvs, outside);
+  const auto keep = [&](int64_t least, int64_t most, int64_t KeyValue::*of) {
+    if (least == 0 && most == 0) return;
+    std::erase_if(response.kvs, [&](const KeyValue& kv) {
+      return (most != 0 && kv.*of > most) || (least != 0 && kv.*of < least);
+    });
   };
-  prune(request.max_mod_revision,
-        [&](const KeyValue& kv) { return kv.mod_revision > request.max_mod_revision; });
-  prune(request.min_mod_revision,
-        [&](const KeyValue& kv) { return kv.mod_revision < request.min_mod_revision; });
-  prune(request.max_create_revision,
-        [&](const KeyValue& kv) { return kv.create_revision > request.max_create_revision; });
-  prune(request.min_create_revision,
-        [&](const KeyValue& kv) { return kv.create_revision < request.min_create_revision; });
+  keep(request.min_mod_revision, request.max_mod_revision, &KeyValue::mod_revision);
+  keep(request.min_create_revision, request.max_create_revision, &KeyValue::create_revision);
   if (reordered(request)) {
     const bool descending = request.sort_order == 2;
     std::stable_sort(response.kvs.begin(), response.kvs.end(),
@@ -283,6 +278,20 @@ Checked<storage::TxnRequest> to_store(const TxnRequest& request) {
   ORCH_CHECK(collect_writes(request.success));
   ORCH_CHECK(collect_writes(request.failure));
   return convert(request);
+}
+
+PutResponse finish_put(storage::OpResult result) {
+  PutResponse response;
+  response.has_prev_kv = !result.prev_kvs.empty();
+  if (response.has_prev_kv) response.prev_kv = std::move(result.prev_kvs.front());
+  return response;
+}
+
+DeleteRangeResponse finish_delete(storage::OpResult result) {
+  DeleteRangeResponse response;
+  response.deleted = result.deleted;
+  response.prev_kvs = std::move(result.prev_kvs);
+  return response;
 }
 
 TxnResponse finish_txn(const TxnRequest& request, storage::TxnResponse answer,

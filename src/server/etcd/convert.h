@@ -19,6 +19,9 @@ RangeResponse finish_range(const RangeRequest& request, storage::RangeResponse a
 Checked<storage::Op> to_store(const PutRequest& request);
 Checked<storage::Op> to_store(const DeleteRangeRequest& request);
 Checked<storage::TxnRequest> to_store(const TxnRequest& request);
+// Of the store's results, without headers.
+PutResponse finish_put(storage::OpResult result);
+DeleteRangeResponse finish_delete(storage::OpResult result);
 // `answer` is the store's to to_store(request).
 TxnResponse finish_txn(const TxnRequest& request, storage::TxnResponse answer,
                        const ResponseHeader& header);

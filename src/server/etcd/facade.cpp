@@ -132,41 +132,30 @@ void Facade::range(std::string_view message, const Stream& stream) {
   server_->background(std::move(answer));
 }
 
-void Facade::put(std::string_view message, const Stream& stream) {
-  PutRequest request;
+template <class Request, class Response>
+void Facade::write_one(std::string_view message, const Stream& stream,
+                       Response (*finish)(storage::OpResult)) {
+  Request request;
   if (!decode(message, request)) return stream->finish(errors::malformed());
   auto op = to_store(request);
   if (!op) return stream->finish(op.error());
   if (message.size() > kRequestBytesMax) return stream->finish(errors::too_large());
   storage::TxnRequest txn;
   txn.success.push_back(std::move(*op));
-  write(std::move(txn), [self = shared_from_this(), stream](auto answer) {
+  write(std::move(txn), [self = shared_from_this(), stream, finish](auto answer) {
     if (!answer) return stream->finish(errors::of(answer.error()));
-    PutResponse response;
+    Response response = finish(std::move(answer->results.front()));
     response.header = self->header(answer->revision);
-    auto& before = answer->results.front().prev_kvs;
-    response.has_prev_kv = !before.empty();
-    if (response.has_prev_kv) response.prev_kv = std::move(before.front());
     reply(*stream, response);
   });
 }
 
+void Facade::put(std::string_view message, const Stream& stream) {
+  write_one<PutRequest>(message, stream, finish_put);
+}
+
 void Facade::delete_range(std::string_view message, const Stream& stream) {
-  DeleteRangeRequest request;
-  if (!decode(message, request)) return stream->finish(errors::malformed());
-  auto op = to_store(request);
-  if (!op) return stream->finish(op.error());
-  if (message.size() > kRequestBytesMax) return stream->finish(errors::too_large());
-  storage::TxnRequest txn;
-  txn.success.push_back(std::move(*op));
-  write(std::move(txn), [self = shared_from_this(), stream](auto answer) {
-    if (!answer) return stream->finish(errors::of(answer.error()));
-    DeleteRangeResponse response;
-    response.header = self->header(answer->revision);
-    response.deleted = answer->results.front().deleted;
-    response.prev_kvs = std::move(answer->results.front().prev_kvs);
-    reply(*stream, response);
-  });
+  write_one<DeleteRangeRequest>(message, stream, finish_delete);
 }
 
 void Facade::txn(std::string_view message, const Stream& stream) {

@@ -54,6 +54,10 @@ class Facade final : public std::enable_shared_from_this<Facade> {
   void put(std::string_view message, const Stream& stream);
   void delete_range(std::string_view message, const Stream& stream);
   void txn(std::string_view message, const Stream& stream);
+  // Of one operation; `finish` makes the answer of its result.
+  template <class Request, class Response>
+  void write_one(std::string_view message, const Stream& stream,
+                 Response (*finish)(storage::OpResult));
   void write(storage::TxnRequest txn, storage::KvStore::TxnDone done);
   void write_gathered();
   void compact(std::string_view message, const Stream& stream);

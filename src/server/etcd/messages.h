@@ -12,12 +12,7 @@ namespace orch::storage {
 // mvccpb.KeyValue and Event are the store's own.
 template <class V>
 void fields(V& v, KeyValue& m) {
-  v.field(1, m.key);
-  v.field(2, m.create_revision);
-  v.field(3, m.mod_revision);
-  v.field(4, m.version);
-  v.field(5, m.value);
-  v.field(6, m.lease);
+  list(v, m.key, m.create_revision, m.mod_revision, m.version, m.value, m.lease);
 }
 
 }  // namespace orch::storage
@@ -33,8 +28,7 @@ struct Event {
 };
 template <class V>
 void fields(V& v, Event& m) {
-  v.field(1, m.type);
-  v.present(2, m.kv, true);
+  list(v, m.type, m.kv);
   v.present(3, m.prev_kv, m.has_prev_kv);
 }
 
@@ -45,10 +39,7 @@ struct ResponseHeader {
 };
 template <class V>
 void fields(V& v, ResponseHeader& m) {
-  v.field(1, m.cluster_id);
-  v.field(2, m.member_id);
-  v.field(3, m.revision);
-  v.field(4, m.raft_term);
+  list(v, m.cluster_id, m.member_id, m.revision, m.raft_term);
 }
 
 // ---- KV
@@ -64,19 +55,9 @@ struct RangeRequest {
 };
 template <class V>
 void fields(V& v, RangeRequest& m) {
-  v.field(1, m.key);
-  v.field(2, m.range_end);
-  v.field(3, m.limit);
-  v.field(4, m.revision);
-  v.field(5, m.sort_order);
-  v.field(6, m.sort_target);
-  v.field(7, m.serializable);
-  v.field(8, m.keys_only);
-  v.field(9, m.count_only);
-  v.field(10, m.min_mod_revision);
-  v.field(11, m.max_mod_revision);
-  v.field(12, m.min_create_revision);
-  v.field(13, m.max_create_revision);
+  list(v, m.key, m.range_end, m.limit, m.revision, m.sort_order, m.sort_target, m.serializable,
+       m.keys_only, m.count_only, m.min_mod_revision, m.max_mod_revision, m.min_create_revision,
+       m.max_create_revision);
 }
 
 struct RangeResponse {
@@ -87,10 +68,7 @@ struct RangeResponse {
 };
 template <class V>
 void fields(V& v, RangeResponse& m) {
-  v.present(1, m.header, true);
-  v.repeated(2, m.kvs);
-  v.field(3, m.more);
-  v.field(4, m.count);
+  list(v, m.header, m.kvs, m.more, m.count);
 }
 
 struct PutRequest {
@@ -101,12 +79,7 @@ struct PutRequest {
 };
 template <class V>
 void fields(V& v, PutRequest& m) {
-  v.field(1, m.key);
-  v.field(2, m.value);
-  v.field(3, m.lease);
-  v.field(4, m.prev_kv);
-  v.field(5, m.ignore_value);
-  v.field(6, m.ignore_lease);
+  list(v, m.key, m.value, m.lease, m.prev_kv, m.ignore_value, m.ignore_lease);
 }
 
 struct PutResponse {
@@ -116,7 +89,7 @@ struct PutResponse {
 };
 template <class V>
 void fields(V& v, PutResponse& m) {
-  v.present(1, m.header, true);
+  v.field(1, m.header);
   v.present(2, m.prev_kv, m.has_prev_kv);
 }
 
@@ -126,9 +99,7 @@ struct DeleteRangeRequest {
 };
 template <class V>
 void fields(V& v, DeleteRangeRequest& m) {
-  v.field(1, m.key);
-  v.field(2, m.range_end);
-  v.field(3, m.prev_kv);
+  list(v, m.key, m.range_end, m.prev_kv);
 }
 
 struct DeleteRangeResponse {
@@ -138,9 +109,7 @@ struct DeleteRangeResponse {
 };
 template <class V>
 void fields(V& v, DeleteRangeResponse& m) {
-  v.present(1, m.header, true);
-  v.field(2, m.deleted);
-  v.repeated(3, m.prev_kvs);
+  list(v, m.header, m.deleted, m.prev_kvs);
 }
 
 struct Compare {
@@ -155,14 +124,8 @@ struct Compare {
 };
 template <class V>
 void fields(V& v, Compare& m) {
-  v.field(1, m.result);
-  v.field(2, m.target);
-  v.field(3, m.key);
-  v.field(4, m.version);
-  v.field(5, m.create_revision);
-  v.field(6, m.mod_revision);
-  v.field(7, m.value);
-  v.field(8, m.lease);
+  list(v, m.result, m.target, m.key, m.version, m.create_revision, m.mod_revision, m.value,
+       m.lease);
   v.field(64, m.range_end);
 }
 
@@ -189,9 +152,7 @@ void fields(V& v, RequestOp& m) {
 }
 template <class V>
 void fields(V& v, TxnRequest& m) {
-  v.repeated(1, m.compare);
-  v.repeated(2, m.success);
-  v.repeated(3, m.failure);
+  list(v, m.compare, m.success, m.failure);
 }
 
 struct TxnResponse;
@@ -218,9 +179,7 @@ void fields(V& v, ResponseOp& m) {
 }
 template <class V>
 void fields(V& v, TxnResponse& m) {
-  v.present(1, m.header, true);
-  v.field(2, m.succeeded);
-  v.repeated(3, m.responses);
+  list(v, m.header, m.succeeded, m.responses);
 }
 
 struct CompactionRequest {
@@ -229,8 +188,7 @@ struct CompactionRequest {
 };
 template <class V>
 void fields(V& v, CompactionRequest& m) {
-  v.field(1, m.revision);
-  v.field(2, m.physical);
+  list(v, m.revision, m.physical);
 }
 
 // Every answer that is a header alone.
@@ -239,7 +197,7 @@ struct HeaderResponse {
 };
 template <class V>
 void fields(V& v, HeaderResponse& m) {
-  v.present(1, m.header, true);
+  v.field(1, m.header);
 }
 
 // ---- Watch
@@ -255,14 +213,8 @@ struct WatchCreateRequest {
 };
 template <class V>
 void fields(V& v, WatchCreateRequest& m) {
-  v.field(1, m.key);
-  v.field(2, m.range_end);
-  v.field(3, m.start_revision);
-  v.field(4, m.progress_notify);
-  v.repeated(5, m.filters);
-  v.field(6, m.prev_kv);
-  v.field(7, m.watch_id);
-  v.field(8, m.fragment);
+  list(v, m.key, m.range_end, m.start_revision, m.progress_notify, m.filters, m.prev_kv, m.watch_id,
+       m.fragment);
 }
 struct WatchCancelRequest {
   int64_t watch_id = 0;
@@ -297,14 +249,9 @@ struct WatchResponse {
 };
 template <class V>
 void fields(V& v, WatchResponse& m) {
-  v.present(1, m.header, true);
-  v.field(2, m.watch_id);
-  v.field(3, m.created);
-  v.field(4, m.canceled);
-  v.field(5, m.compact_revision);
-  v.field(6, m.cancel_reason);
-  v.field(7, m.fragment);
-  v.repeated(11, m.events);
+  list(v, m.header, m.watch_id, m.created, m.canceled, m.compact_revision, m.cancel_reason,
+       m.fragment);
+  v.field(11, m.events);
 }
 
 // ---- Lease
@@ -314,8 +261,7 @@ struct LeaseGrantRequest {
 };
 template <class V>
 void fields(V& v, LeaseGrantRequest& m) {
-  v.field(1, m.ttl);
-  v.field(2, m.id);
+  list(v, m.ttl, m.id);
 }
 struct LeaseGrantResponse {
   ResponseHeader header;
@@ -324,10 +270,7 @@ struct LeaseGrantResponse {
 };
 template <class V>
 void fields(V& v, LeaseGrantResponse& m) {
-  v.present(1, m.header, true);
-  v.field(2, m.id);
-  v.field(3, m.ttl);
-  v.field(4, m.error);
+  list(v, m.header, m.id, m.ttl, m.error);
 }
 struct LeaseIdRequest {  // LeaseRevokeRequest, LeaseKeepAliveRequest
   int64_t id = 0;
@@ -342,9 +285,7 @@ struct LeaseKeepAliveResponse {
 };
 template <class V>
 void fields(V& v, LeaseKeepAliveResponse& m) {
-  v.present(1, m.header, true);
-  v.field(2, m.id);
-  v.field(3, m.ttl);
+  list(v, m.header, m.id, m.ttl);
 }
 struct LeaseTimeToLiveRequest {
   int64_t id = 0;
@@ -352,8 +293,7 @@ struct LeaseTimeToLiveRequest {
 };
 template <class V>
 void fields(V& v, LeaseTimeToLiveRequest& m) {
-  v.field(1, m.id);
-  v.field(2, m.keys);
+  list(v, m.id, m.keys);
 }
 struct LeaseTimeToLiveResponse {
   ResponseHeader header;
@@ -362,11 +302,7 @@ struct LeaseTimeToLiveResponse {
 };
 template <class V>
 void fields(V& v, LeaseTimeToLiveResponse& m) {
-  v.present(1, m.header, true);
-  v.field(2, m.id);
-  v.field(3, m.ttl);
-  v.field(4, m.granted_ttl);
-  v.repeated(5, m.keys);
+  list(v, m.header, m.id, m.ttl, m.granted_ttl, m.keys);
 }
 struct LeaseLeasesResponse {
   ResponseHeader header;
@@ -374,8 +310,7 @@ struct LeaseLeasesResponse {
 };
 template <class V>
 void fields(V& v, LeaseLeasesResponse& m) {
-  v.present(1, m.header, true);
-  v.repeated(2, m.leases);
+  list(v, m.header, m.leases);
 }
 
 // ---- Cluster, Maintenance
@@ -387,10 +322,7 @@ struct Member {
 };
 template <class V>
 void fields(V& v, Member& m) {
-  v.field(1, m.id);
-  v.field(2, m.name);
-  v.repeated(3, m.peer_urls);
-  v.repeated(4, m.client_urls);
+  list(v, m.id, m.name, m.peer_urls, m.client_urls);
 }
 struct MemberListResponse {
   ResponseHeader header;
@@ -398,8 +330,7 @@ struct MemberListResponse {
 };
 template <class V>
 void fields(V& v, MemberListResponse& m) {
-  v.present(1, m.header, true);
-  v.repeated(2, m.members);
+  list(v, m.header, m.members);
 }
 struct HashKvRequest {
   int64_t revision = 0;
@@ -415,9 +346,7 @@ struct HashKvResponse {  // HashResponse has no compact_revision
 };
 template <class V>
 void fields(V& v, HashKvResponse& m) {
-  v.present(1, m.header, true);
-  v.field(2, m.hash);
-  v.field(3, m.compact_revision);
+  list(v, m.header, m.hash, m.compact_revision);
 }
 struct SnapshotResponse {
   ResponseHeader header;
@@ -426,9 +355,7 @@ struct SnapshotResponse {
 };
 template <class V>
 void fields(V& v, SnapshotResponse& m) {
-  v.present(1, m.header, true);
-  v.field(2, m.remaining_bytes);
-  v.field(3, m.blob);
+  list(v, m.header, m.remaining_bytes, m.blob);
 }
 struct StatusResponse {
   ResponseHeader header;
@@ -440,15 +367,8 @@ struct StatusResponse {
 };
 template <class V>
 void fields(V& v, StatusResponse& m) {
-  v.present(1, m.header, true);
-  v.field(2, m.version);
-  v.field(3, m.db_size);
-  v.field(4, m.leader);
-  v.field(5, m.raft_index);
-  v.field(6, m.raft_term);
-  v.field(7, m.raft_applied_index);
-  v.repeated(8, m.errors);
-  v.field(9, m.db_size_in_use);
+  list(v, m.header, m.version, m.db_size, m.leader, m.raft_index, m.raft_term, m.raft_applied_index,
+       m.errors, m.db_size_in_use);
 }
 struct AuthStatusResponse {
   ResponseHeader header;
@@ -457,9 +377,7 @@ struct AuthStatusResponse {
 };
 template <class V>
 void fields(V& v, AuthStatusResponse& m) {
-  v.present(1, m.header, true);
-  v.field(2, m.enabled);
-  v.field(3, m.auth_revision);
+  list(v, m.header, m.enabled, m.auth_revision);
 }
 struct HealthResponse {  // grpc.health.v1
   int64_t status = 0;    // 1 SERVING

@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <thread>
 
 #include "orch/base/log.h"
 #include "orch/storage/replica.h"
+#include "server/etcd/remote_convert.h"
 
 namespace orch::server::etcd {
 namespace {
@@ -23,105 +25,11 @@ constexpr Millis kRetryPause{250};
 // kube-apiserver's key for agreeing on compaction; its version is the turn.
 constexpr std::string_view kCompactKey = "compact_rev_key";
 
-storage::Error error_of(const net::GrpcStatus& status) {
-  using net::GrpcCode;
-  const std::string& text = status.message;
-  if (text.find("has been compacted") != std::string::npos) return {ErrorCode::kCompacted, text};
-  if (text.find("future revision") != std::string::npos) return {ErrorCode::kFutureRev, text};
-  if (text.find("lease not found") != std::string::npos) return {ErrorCode::kLeaseNotFound, text};
-  if (text.find("lease already exists") != std::string::npos) {
-    return {ErrorCode::kLeaseExists, text};
-  }
-  if (text.find("request is too large") != std::string::npos ||
-      text.find("larger than max") != std::string::npos) {
-    return {ErrorCode::kTooLarge, text};
-  }
-  if (text.find("space exceeded") != std::string::npos) return {ErrorCode::kNoSpace, text};
-  if (status.code == GrpcCode::kInvalidArgument) return {ErrorCode::kInvalid, text};
-  return {ErrorCode::kUnavailable, "the datastore does not answer: " + text};
-}
-
-RequestOp request_of(const storage::Op& op) {
-  RequestOp out;
-  switch (op.type) {
-    case storage::Op::Type::kRange:
-      out.has_range = true;
-      out.range.key = op.range.key;
-      out.range.range_end = op.range.range_end;
-      out.range.limit = op.range.limit;
-      out.range.revision = op.range.revision;
-      out.range.keys_only = op.range.keys_only;
-      out.range.count_only = op.range.count_only;
-      break;
-    case storage::Op::Type::kPut:
-      out.has_put = true;
-      out.put.key = op.key;
-      out.put.value = op.value;
-      out.put.lease = op.lease;
-      out.put.prev_kv = op.prev_kv;
-      out.put.ignore_value = op.ignore_value;
-      out.put.ignore_lease = op.ignore_lease;
-      break;
-    case storage::Op::Type::kDelete:
-      out.has_delete = true;
-      out.delete_range.key = op.range.key;
-      out.delete_range.range_end = op.range.range_end;
-      out.delete_range.prev_kv = op.prev_kv;
-      break;
-    case storage::Op::Type::kTxn:
-      break;  // refused before
-  }
-  return out;
-}
-
-Compare compare_of(const storage::Compare& compare) {
-  Compare out;
-  out.key = compare.key;
-  out.range_end = compare.range_end;
-  out.result = static_cast<int64_t>(compare.op);
-  out.target = static_cast<int64_t>(compare.target);
-  switch (compare.target) {
-    case storage::Compare::Target::kVersion:
-      out.version = compare.number;
-      break;
-    case storage::Compare::Target::kCreate:
-      out.create_revision = compare.number;
-      break;
-    case storage::Compare::Target::kMod:
-      out.mod_revision = compare.number;
-      break;
-    case storage::Compare::Target::kValue:
-      out.value = compare.value;
-      break;
-    case storage::Compare::Target::kLease:
-      out.lease = compare.number;
-      break;
-  }
-  return out;
-}
-
-storage::OpResult result_of(ResponseOp& op) {
-  storage::OpResult out;
-  if (op.has_range) {
-    out.type = storage::Op::Type::kRange;
-    out.range.kvs = std::move(op.range.kvs);
-    out.range.more = op.range.more;
-    out.range.count = op.range.count;
-    out.range.revision = op.range.header.revision;
-  } else if (op.has_delete) {
-    out.type = storage::Op::Type::kDelete;
-    out.deleted = op.delete_range.deleted;
-    out.prev_kvs = std::move(op.delete_range.prev_kvs);
-  } else if (op.put.has_prev_kv) {
-    out.prev_kvs.push_back(std::move(op.put.prev_kv));
-  }
-  return out;
-}
-
 // Follows the whole keyspace: then every revision has an event, and the image knows how far it is.
 class Feed final : public net::GrpcHandler {
  public:
-  explicit Feed(std::shared_ptr<Replica> replica) : replica_(std::move(replica)) {}
+  Feed(std::shared_ptr<Replica> replica, std::shared_ptr<Values> values)
+      : replica_(std::move(replica)), values_(std::move(values)) {}
   void on_message(std::string message) override;
   void on_closed(const net::GrpcStatus& status) override {
     std::lock_guard lock(mutex_);
@@ -139,6 +47,7 @@ class Feed final : public net::GrpcHandler {
 
  private:
   const std::shared_ptr<Replica> replica_;
+  const std::shared_ptr<Values> values_;
   std::vector<storage::Event> fragments_;
   std::mutex mutex_;
   std::condition_variable changed_;
@@ -162,6 +71,7 @@ void Feed::on_message(std::string message) {
     storage::Event& out = fragments_.emplace_back();
     out.type = event.type == 1 ? storage::Event::Type::kDelete : storage::Event::Type::kPut;
     out.kv = std::move(event.kv);
+    values_->to_plain(out.kv);
   }
   if (answer.fragment) return;
   replica_->apply(fragments_);
@@ -171,7 +81,9 @@ void Feed::on_message(std::string message) {
 class RemoteStore final : public storage::KvStore {
  public:
   RemoteStore(std::shared_ptr<EtcdClient> client, RemoteStoreOptions options)
-      : client_(std::move(client)), options_(options) {}
+      : client_(std::move(client)),
+        compaction_interval_(options.compaction_interval),
+        values_(std::make_shared<Values>(std::move(options.transformer))) {}
   ~RemoteStore() override { stop(); }
   Result<Unit, std::string> start(Millis patience);
 
@@ -191,6 +103,9 @@ class RemoteStore final : public storage::KvStore {
   StoreResult<storage::Lease> lease_info(storage::LeaseId id, bool keys) override;
   std::vector<storage::LeaseId> leases() override;
   int64_t size_bytes() const override { return image()->size_bytes(); }
+  const storage::ValueTransformer* transformer() const override { return values_->transformer(); }
+  StoreResult<Unit> rebuild() override;
+  int64_t stale_values() const override { return values_->stale(); }
   void stop() override;
 
  private:
@@ -199,13 +114,18 @@ class RemoteStore final : public storage::KvStore {
     return replica_;
   }
   void follow();
+  // All keys as they lie there at one revision, which is the answer.
+  Result<Revision, net::GrpcStatus> each_page(
+      const std::function<void(std::vector<KeyValue>)>& page_read);
   Result<std::shared_ptr<Replica>, std::string> load();
   bool pause(Millis time);  // false: stopped
   StoreResult<Revision> newest();
+  StoreResult<Unit> renew(const KeyValue& kv);
   void compact_in_turn();
 
   const std::shared_ptr<EtcdClient> client_;
-  const RemoteStoreOptions options_;
+  const Seconds compaction_interval_;
+  const std::shared_ptr<Values> values_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::shared_ptr<Replica> replica_;
@@ -230,9 +150,9 @@ Result<Unit, std::string> RemoteStore::start(Millis patience) {
   if (!changed_.wait_for(lock, patience, [&] { return replica_ != nullptr; })) {
     return Err(fmt::format("--datastore-endpoint: {}", last_error_));
   }
-  if (options_.compaction_interval > Seconds(0)) {
+  if (compaction_interval_ > Seconds(0)) {
     compactor_ = std::thread([this] {
-      while (pause(options_.compaction_interval)) compact_in_turn();
+      while (pause(compaction_interval_)) compact_in_turn();
     });
   }
   return Unit{};
@@ -243,24 +163,66 @@ bool RemoteStore::pause(Millis time) {
   return !changed_.wait_for(lock, time, [&] { return stopped_; });
 }
 
-Result<std::shared_ptr<Replica>, std::string> RemoteStore::load() {
-  auto replica = Replica::make();
+Result<Revision, net::GrpcStatus> RemoteStore::each_page(
+    const std::function<void(std::vector<KeyValue>)>& page_read) {
   RangeRequest page;
   page.key = page.range_end = std::string(1, '\0');
   page.limit = kPageKeys;
   for (;;) {
-    auto answer = client_->call<RangeResponse>("KV/Range", page, true);
-    if (!answer) return Err(answer.error().message);
-    if (page.revision == 0) page.revision = answer->header.revision;
-    const bool more = answer->more && !answer->kvs.empty();
-    if (more) page.key = *answer->kvs.back().key + '\0';
-    replica->load(std::move(answer->kvs));
-    if (!more) break;
+    ORCH_TRY(auto answer, client_->call<RangeResponse>("KV/Range", page, true));
+    if (page.revision == 0) page.revision = answer.header.revision;
+    const bool more = answer.more && !answer.kvs.empty();
+    if (more) page.key = *answer.kvs.back().key + '\0';
+    page_read(std::move(answer.kvs));
+    if (!more) return page.revision;
   }
-  replica->ready(page.revision);
-  log::info("datastore", "image of revision {} loaded, {} bytes", page.revision,
-            replica->size_bytes());
+}
+
+Result<std::shared_ptr<Replica>, std::string> RemoteStore::load() {
+  auto replica = Replica::make();
+  auto revision = each_page([&](std::vector<KeyValue> kvs) {
+    for (KeyValue& kv : kvs) values_->to_plain(kv);
+    replica->load(std::move(kvs));
+  });
+  if (!revision) return Err(revision.error().message);
+  replica->ready(*revision);
+  log::info("datastore", "image of revision {} loaded, {} bytes", *revision, replica->size_bytes());
   return replica;
+}
+
+// Other servers may write meanwhile, and do the same.
+StoreResult<Unit> RemoteStore::renew(const KeyValue& kv) {
+  auto read = values_->transformer()->from_disk(*kv.key, kv.value);
+  if (!read || !read->stale) return Unit{};  // what cannot be read was logged, and stays
+  TxnRequest txn;
+  Compare unchanged;
+  unchanged.key = *kv.key;
+  unchanged.target = static_cast<int64_t>(storage::Compare::Target::kMod);
+  unchanged.mod_revision = kv.mod_revision;
+  txn.compare.push_back(unchanged);
+  RequestOp put;
+  put.has_put = true;
+  put.put.key = *kv.key;
+  put.put.value = std::move(read->value);
+  put.put.ignore_lease = true;
+  ORCH_CHECK(values_->to_etcd(put));
+  txn.success.push_back(put);
+  auto answer = client_->call<TxnResponse>("KV/Txn", txn, false);
+  if (!answer) return Err(error_of(answer.error()));
+  return Unit{};
+}
+
+StoreResult<Unit> RemoteStore::rebuild() {
+  if (values_->transformer() == nullptr) return Unit{};
+  StoreResult<Unit> done = Unit{};
+  auto read = each_page([&](const std::vector<KeyValue>& kvs) {
+    for (const KeyValue& kv : kvs) {
+      if (done && kv.value) done = renew(kv);
+    }
+  });
+  if (!read) return Err(error_of(read.error()));
+  if (done) values_->settled();
+  return done;
 }
 
 void RemoteStore::follow() {
@@ -279,7 +241,7 @@ void RemoteStore::follow() {
     }
     const auto connected = replica ? client_->connection(why) : nullptr;
     if (connected) {
-      auto feed = std::make_shared<Feed>(replica);
+      auto feed = std::make_shared<Feed>(replica, values_);
       auto stream = connected->open("/etcdserverpb.Watch/Watch", feed, Millis(0));
       WatchRequest request;
       request.has_create = true;
@@ -366,14 +328,20 @@ StoreResult<storage::RangeResponse> RemoteStore::range(const storage::RangeReque
 StoreResult<storage::TxnResponse> RemoteStore::txn(const storage::TxnRequest& request) {
   TxnRequest wire;
   bool writes = false;
-  for (const auto& compare : request.compares) wire.compare.push_back(compare_of(compare));
+  for (const auto& compare : request.compares) {
+    if (values_->transformer() && compare.target == storage::Compare::Target::kValue) {
+      return Err(storage::Error{ErrorCode::kInvalid, "encrypted values cannot be compared"});
+    }
+    wire.compare.push_back(compare_of(compare));
+  }
   for (const auto* ops : {&request.success, &request.failure}) {
     for (const storage::Op& op : *ops) {
       if (op.type == storage::Op::Type::kTxn) {
         return Err(storage::Error{ErrorCode::kInvalid, "nested transactions are not passed on"});
       }
       writes |= op.type != storage::Op::Type::kRange;
-      (ops == &request.success ? wire.success : wire.failure).push_back(request_of(op));
+      auto& branch = ops == &request.success ? wire.success : wire.failure;
+      ORCH_CHECK(values_->to_etcd(branch.emplace_back(request_of(op))));
     }
   }
   auto answer = client_->call<TxnResponse>("KV/Txn", wire, !writes);
@@ -381,7 +349,12 @@ StoreResult<storage::TxnResponse> RemoteStore::txn(const storage::TxnRequest& re
   storage::TxnResponse response;
   response.revision = answer->header.revision;
   response.succeeded = answer->succeeded;
-  for (ResponseOp& op : answer->responses) response.results.push_back(result_of(op));
+  for (ResponseOp& op : answer->responses) {
+    storage::OpResult& result = response.results.emplace_back(result_of(op));
+    for (auto* kvs : {&result.range.kvs, &result.prev_kvs}) {
+      for (KeyValue& kv : *kvs) values_->to_plain(kv);
+    }
+  }
   // Whoever has the answer may watch or list from its revision on, here.
   image()->wait_for(response.revision, kImageTimeout);
   return response;

@@ -1,7 +1,6 @@
 #include "server/etcd/shared_identity.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 
@@ -13,10 +12,11 @@ namespace orch::server::etcd {
 
 namespace {
 
-constexpr std::string_view kKey = "/orch/identity";
 constexpr std::string_view kBound = "orch identity 1";
 constexpr std::string_view kNames[] = {"tls/server-ca.crt", "tls/server-ca.key",
-                                       "tls/client-ca.crt", "tls/client-ca.key", "tls/service.key"};
+                                       "tls/client-ca.crt", "tls/client-ca.key",
+                                       "tls/service.key",   kEncryptionKeysName};
+constexpr size_t kNeeded = 5;  // of them; the rest may be missing
 constexpr size_t kSaltBytes = 16;
 constexpr int kRounds = 100'000;
 
@@ -64,7 +64,7 @@ struct Files {
 };
 template <class V>
 void fields(V& v, Files& m) {
-  v.repeated(1, m.files);
+  v.field(1, m.files);
 }
 
 // Empty files are what a power cut leaves: as good as none.
@@ -79,25 +79,94 @@ Result<IdentityFiles, std::string> read_local(const std::string& directory) {
   return files;
 }
 
-Result<Unit, std::string> write_local(const std::string& directory, const IdentityFiles& files) {
+// What is replaced stays beside as *.old.
+Result<Unit, std::string> write_local(const std::string& directory, const IdentityFiles& files,
+                                      const IdentityFiles& before) {
   ORCH_CHECK(make_directories(directory + "/tls", 0700));
+  ORCH_CHECK(make_directories(directory + "/cred", 0700));
   // Keys first: a certificate without its key would be refused at the next start.
-  for (const bool keys : {true, false}) {
+  for (const bool secret : {true, false}) {
     for (const auto& [name, content] : files) {
-      if (name.ends_with(".key") != keys) continue;
-      ORCH_CHECK(write_file_atomic(directory + "/" + name, content, keys ? 0600 : 0644));
+      if (name.ends_with(".crt") == secret) continue;
+      const int mode = secret ? 0600 : 0644;
+      const std::string path = directory + "/" + name;
+      if (const auto old = before.find(name); old != before.end() && old->second != content) {
+        ORCH_CHECK(write_file_atomic(path + ".old", old->second, mode));
+      }
+      ORCH_CHECK(write_file_atomic(path, content, mode));
     }
   }
   return Unit{};
 }
 
-Result<std::optional<std::string>, std::string> fetch(EtcdClient& client) {
+struct Sealed {
+  std::string value;         // "" = not there
+  int64_t mod_revision = 0;  // 0 = not there
+};
+Result<Sealed, std::string> fetch(EtcdClient& client) {
   RangeRequest range;
-  range.key = kKey;
+  range.key = kIdentityKey;
   auto answer = client.call<RangeResponse>("KV/Range", range, true);
   if (!answer) return Err("--datastore-endpoint: " + answer.error().message);
-  if (answer->kvs.empty() || !answer->kvs[0].value) return std::optional<std::string>();
-  return std::optional<std::string>(*answer->kvs[0].value);
+  if (answer->kvs.empty() || !answer->kvs[0].value) return Sealed{};
+  return Sealed{*answer->kvs[0].value, answer->kvs[0].mod_revision};
+}
+
+// False: another server wrote it meanwhile.
+Result<bool, std::string> replace(EtcdClient& client, const Sealed& seen,
+                                  const IdentityFiles& files, const std::string& secret) {
+  const std::string sealed = seal_identity(files, secret);
+  if (sealed.empty()) return Err(std::string("cannot seal the cluster's keys: no randomness"));
+  TxnRequest txn;
+  Compare unchanged;
+  unchanged.key = kIdentityKey;
+  unchanged.target = 2;
+  unchanged.mod_revision = seen.mod_revision;
+  txn.compare.push_back(unchanged);
+  RequestOp put;
+  put.has_put = true;
+  put.put.key = kIdentityKey;
+  put.put.value = std::make_shared<const std::string>(sealed);
+  txn.success.push_back(put);
+  auto answer = client.call<TxnResponse>("KV/Txn", txn, false);
+  if (!answer) return Err("--datastore-endpoint: " + answer.error().message);
+  return answer->succeeded;
+}
+
+bool complete(const IdentityFiles& files) {
+  return std::all_of(std::begin(kNames), std::begin(kNames) + kNeeded,
+                     [&](std::string_view name) { return files.contains(std::string(name)); });
+}
+
+// With the secret of now, or with the one before (`resealing`).
+std::optional<IdentityFiles> open_with(std::string_view sealed, const IdentitySecrets& secrets,
+                                       bool& resealing) {
+  resealing = false;
+  auto files = open_identity(sealed, secrets.now);
+  if (files || secrets.before.empty()) return files;
+  files = open_identity(sealed, secrets.before);
+  resealing = files.has_value();
+  return files;
+}
+
+enum class Newer : uint8_t { kSame, kLocal, kStored, kNeither };
+
+Newer newer_of(const std::string& name, const IdentityFiles& local, const IdentityFiles& stored,
+               bool fresh) {
+  const auto here = local.find(name), there = stored.find(name);
+  if (name.ends_with("-ca.key")) {  // goes with its certificate
+    const auto authority = newer_of(name.substr(0, name.size() - 3) + "crt", local, stored, fresh);
+    if (authority == Newer::kLocal) return here == local.end() ? Newer::kNeither : authority;
+    if (authority == Newer::kStored) return there == stored.end() ? Newer::kNeither : authority;
+  }
+  if (here == local.end()) return there == stored.end() ? Newer::kSame : Newer::kStored;
+  if (there == stored.end()) return Newer::kLocal;
+  if (here->second == there->second) return Newer::kSame;
+  if (fresh) return Newer::kStored;
+  // A rotated authority is followed by those before it.
+  if (name.ends_with("-ca.crt") && there->second.ends_with(here->second)) return Newer::kStored;
+  if (name.ends_with("-ca.crt") && here->second.ends_with(there->second)) return Newer::kLocal;
+  return Newer::kNeither;
 }
 
 }  // namespace
@@ -125,56 +194,99 @@ std::optional<IdentityFiles> open_identity(std::string_view sealed, const std::s
   return files;
 }
 
-Result<bool, std::string> share_identity(EtcdClient& client, const std::string& directory,
-                                         const std::string& secret, bool fresh) {
-  for (int tries = 0; tries < 2; ++tries) {
-    ORCH_TRY(const IdentityFiles local, read_local(directory));
-    ORCH_TRY(const std::optional<std::string> stored, fetch(client));
-    if (stored) {
-      if (secret.empty()) {
-        return Err(
-            std::string("--token: the datastore belongs to a cluster already; its token is "
-                        "needed (see DATA_DIR/server/token on one of its servers)"));
-      }
-      const auto shared = open_identity(*stored, secret);
-      if (!shared) {
-        return Err(std::string("--token: not the token of the cluster the datastore belongs to"));
-      }
-      for (const auto& [name, content] : local) {
-        const auto theirs = shared->find(name);
-        if (theirs == shared->end() || theirs->second != content) {
-          return Err(
-              fmt::format("{}/{} is not the one of the cluster the datastore belongs to; "
-                          "remove {}/tls to take that one",
-                          directory, name, directory));
-        }
-      }
-      if (local.size() < shared->size()) {
-        ORCH_CHECK(write_local(directory, *shared));
-        log::info("datastore", "certificate authorities and keys taken from the datastore");
-      }
-      return true;
+IdentityMerge merge_identity(const IdentityFiles& local, const IdentityFiles& stored, bool fresh) {
+  IdentityMerge merge;
+  IdentityFiles all = stored;
+  for (const std::string_view of : kNames) {
+    const std::string name(of);
+    switch (newer_of(name, local, stored, fresh)) {
+      case Newer::kSame:
+        break;
+      case Newer::kStored:
+        merge.take[name] = stored.at(name);
+        break;
+      case Newer::kLocal:
+        all[name] = local.at(name);
+        break;
+      case Newer::kNeither:
+        return {{}, {}, name};
     }
-    if (local.size() < std::size(kNames) || secret.empty()) return false;
-    const std::string sealed = seal_identity(local, secret);
-    if (sealed.empty()) return Err(std::string("cannot seal the cluster's keys: no randomness"));
-    TxnRequest txn;
-    Compare absent;
-    absent.key = kKey;
-    txn.compare.push_back(absent);
-    RequestOp put;
-    put.has_put = true;
-    put.put.key = kKey;
-    put.put.value = std::make_shared<const std::string>(sealed);
-    txn.success.push_back(put);
-    auto answer = client.call<TxnResponse>("KV/Txn", txn, false);
-    if (!answer) return Err("--datastore-endpoint: " + answer.error().message);
-    if (answer->succeeded) return true;
-    // Another server was first; its files win over those just made.
-    if (!fresh) continue;
-    for (const auto& [name, content] : local) ::unlink((directory + "/" + name).c_str());
+  }
+  if (all != stored) merge.put = std::move(all);
+  return merge;
+}
+
+Result<bool, std::string> share_identity(EtcdClient& client, const std::string& directory,
+                                         const IdentitySecrets& secrets, bool fresh) {
+  constexpr int kTries = 8;  // each lost race means that another server was done
+  for (int tries = 0; tries < kTries; ++tries) {
+    ORCH_TRY(const IdentityFiles local, read_local(directory));
+    ORCH_TRY(const Sealed seen, fetch(client));
+    if (seen.value.empty()) {
+      if (!complete(local) || secrets.now.empty()) return false;
+      ORCH_TRY(const bool done, replace(client, seen, local, secrets.now));
+      if (done) return true;
+      continue;
+    }
+    if (secrets.now.empty()) {
+      return Err(
+          std::string("--token: the datastore belongs to a cluster already; its token is "
+                      "needed (see DATA_DIR/server/token on one of its servers)"));
+    }
+    bool resealing = false;
+    const auto stored = open_with(seen.value, secrets, resealing);
+    if (!stored) {
+      return Err(
+          std::string("--token: not the token of the cluster the datastore belongs to (if it was "
+                      "rotated on another server, give the new one)"));
+    }
+    const IdentityMerge merge = merge_identity(local, *stored, fresh);
+    if (!merge.conflict.empty()) {
+      return Err(
+          fmt::format("{}/{} is not the one of the cluster the datastore belongs to; "
+                      "remove it to take that one",
+                      directory, merge.conflict));
+    }
+    if (resealing || !merge.put.empty()) {
+      ORCH_TRY(const bool done,
+               replace(client, seen, merge.put.empty() ? *stored : merge.put, secrets.now));
+      if (!done) continue;
+      log::info("datastore", "{} put into the datastore",
+                merge.put.empty() ? "the cluster's keys, sealed with the new token,"
+                                  : "new authorities and keys");
+    }
+    if (!merge.take.empty()) {
+      ORCH_CHECK(write_local(directory, merge.take, fresh ? IdentityFiles{} : local));
+      log::info("datastore", "certificate authorities and keys taken from the datastore");
+    }
+    return true;
   }
   return Err(std::string("--datastore-endpoint: the cluster's keys change while they are read"));
+}
+
+IdentityState identity_state(std::string_view sealed, const std::string& directory,
+                             const IdentitySecrets& secrets) {
+  bool resealing = false;
+  const auto stored = open_with(sealed, secrets, resealing);
+  if (!stored) return IdentityState::kSealedByOther;
+  if (resealing) return IdentityState::kSealedBefore;
+  const auto local = read_local(directory);
+  if (!local) return IdentityState::kForeign;
+  const IdentityMerge merge = merge_identity(*local, *stored, false);
+  if (!merge.conflict.empty()) return IdentityState::kForeign;
+  if (!merge.take.empty()) return IdentityState::kNewer;
+  return merge.put.empty() ? IdentityState::kSame : IdentityState::kOlder;
+}
+
+Result<Unit, std::string> reseal_identity(EtcdClient& client, const IdentitySecrets& secrets) {
+  ORCH_TRY(const Sealed seen, fetch(client));
+  bool resealing = false;
+  const auto stored = open_with(seen.value, secrets, resealing);
+  if (!stored) return Err(std::string("the datastore is sealed with another token"));
+  if (!resealing) return Unit{};
+  ORCH_TRY(const bool done, replace(client, seen, *stored, secrets.now));
+  if (!done) return Err(std::string("another server changed it meanwhile"));
+  return Unit{};
 }
 
 }  // namespace orch::server::etcd

@@ -1,6 +1,7 @@
 // Protobuf's wire format for etcd's messages: each message lists its fields once, in a function
 // `fields(visitor, message)`; Encoder and Decoder are the visitors. Unknown fields are passed over,
-// as protobuf does. Values: int64, uint64, bool, enums as int32, strings, shared bytes.
+// as protobuf does. Values: int64, uint64, bool, enums as int32, strings, shared bytes, messages
+// (which are always there), and vectors of them.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +13,13 @@
 #include <vector>
 
 namespace orch::server::etcd {
+
+// Fields numbered from 1 on without a gap.
+template <class V, class... Field>
+void list(V& v, Field&... of_message) {
+  int number = 0;
+  (v.field(++number, of_message), ...);
+}
 
 void append_varint(std::string& out, uint64_t value);
 // Puts `out`'s bytes from `start` on behind their length.
@@ -34,6 +42,10 @@ class Encoder {
       message(number, value);
     }
   }
+  template <class T>
+  void field(int number, const std::vector<T>& values) {
+    for (const T& value : values) present(number, value, true);
+  }
   // In order of the numbers, present or not: a member of a oneof, an optional message.
   template <class T>
   void present(int number, const T& value, bool is_present) {
@@ -50,18 +62,6 @@ class Encoder {
   template <class T>
   void optional(int number, const std::shared_ptr<T>& value) {
     if (value) message(number, *value);
-  }
-  template <class T>
-  void repeated(int number, const std::vector<T>& values) {
-    for (const T& value : values) {
-      if constexpr (std::is_same_v<T, std::string>) {
-        bytes(number, value);
-      } else if constexpr (std::is_integral_v<T>) {
-        integer(number, static_cast<uint64_t>(static_cast<int64_t>(value)));
-      } else {
-        message(number, value);
-      }
-    }
   }
 
  private:
@@ -121,7 +121,7 @@ class Decoder {
     field(number, *value);
   }
   template <class T>
-  void repeated(int number, std::vector<T>& values) {
+  void field(int number, std::vector<T>& values) {
     if (number != number_) return;
     if constexpr (std::is_integral_v<T>) {
       // Packed or not.

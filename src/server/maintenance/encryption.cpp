@@ -327,7 +327,7 @@ Result<Unit, std::string> Encryption::settle(storage::KvStore& store) {
   log::info("secrets", "{} stored values are not in their present form; writing the store anew",
             store.stale_values());
   if (auto done = store.rebuild(); !done) return Err(done.error().message);
-  return provider_file_.empty() ? forget_old_keys() : Result<Unit, std::string>(Unit{});
+  return provider_file_.empty() && !shared_ ? forget_old_keys() : Result<Unit, std::string>(Unit{});
 }
 
 Result<Unit, std::string> Encryption::act(std::string_view action, storage::KvStore& store,
@@ -340,6 +340,11 @@ Result<Unit, std::string> Encryption::act(std::string_view action, storage::KvSt
   if (!provider_file_.empty()) {
     return Err(fmt::format("the keys are kept in {}: change that file and start the server again",
                            provider_file_));
+  }
+  if (shared_) {
+    return Err(
+        std::string("several servers share the datastore and the keys: use "
+                    "--encryption-provider-config, and change that file on each of them"));
   }
   ORCH_CHECK(change(action, now));
   if (auto done = store.rebuild(); !done) {

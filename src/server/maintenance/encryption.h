@@ -63,6 +63,8 @@ class Encryption final : public storage::ValueTransformer {
   // Writes the store anew if some of it is in an old form (an action that was cut off, another
   // configuration). Blocks.
   Result<Unit, std::string> settle(storage::KvStore& store);
+  // Other servers use the keys, too: act() changes nothing, and no key is forgotten. Before use.
+  void share() { shared_ = true; }
   // For people and programs: {"enabled":true,"provider":"aesgcm","key":"...","keys":[...],
   // "configuration":"FILE","staleValues":0}
   api::JsonValue status(const storage::KvStore& store) const;
@@ -76,6 +78,7 @@ class Encryption final : public storage::ValueTransformer {
   Result<Unit, std::string> forget_old_keys();
 
   const std::string own_file_, provider_file_;
+  bool shared_ = false;
   std::mutex acting_;
   mutable std::mutex mutex_;
   Config config_;

@@ -33,6 +33,7 @@ Result<std::unique_ptr<Maintenance>, std::string> Maintenance::create(
   made->retention_ = config.snapshot_retention;
   ORCH_TRY(made->encryption_, load_encryption(server_directory, config.encryption_provider_config,
                                               config.secrets_encryption));
+  if (!config.datastore_endpoint.empty()) made->encryption_->share();
   return made;
 }
 

@@ -1,11 +1,10 @@
 // The store over an etcd cluster, here orch's own API: two servers on one datastore, a datastore
-// that goes and comes back, history compacted under a follower; the shared identity.
+// that goes and comes back, history compacted under a follower; values that lie encrypted.
 #include <condition_variable>
 #include <thread>
 
 #include "orch/base/file.h"
 #include "server/etcd/remote_store.h"
-#include "server/etcd/shared_identity.h"
 #include "unit/etcd/fixture.h"
 
 using namespace orch;
@@ -41,6 +40,33 @@ std::string get(storage::KvStore& store, const std::string& key) {
   auto answer = store.range(request);
   if (!answer) return "error: " + answer.error().message;
   return answer->kvs.empty() ? "" : *answer->kvs[0].value;
+}
+
+// Values below /secret/ lie reversed, with a mark; an older mark is stale, a broken one unreadable.
+class Reversed final : public storage::ValueTransformer {
+ public:
+  storage::StoreResult<storage::Bytes> to_disk(std::string_view key,
+                                               const storage::Bytes& value) const override {
+    if (!key.starts_with("/secret/")) return value;
+    return bytes("new:" + std::string(value->rbegin(), value->rend()));
+  }
+  storage::StoreResult<Read> from_disk(std::string_view key,
+                                       const storage::Bytes& stored) const override {
+    if (!key.starts_with("/secret/")) return Read{stored, false};
+    const bool old = stored->starts_with("old:");
+    if (stored->starts_with("bad:")) {
+      return Err(storage::Error{storage::ErrorCode::kCorrupt, std::string(key) + ": unreadable"});
+    }
+    if (!old && !stored->starts_with("new:")) return Read{stored, true};
+    const std::string text = stored->substr(4);
+    return Read{bytes(std::string(text.rbegin(), text.rend())), old};
+  }
+};
+std::unique_ptr<storage::KvStore> follow_reversed(const Fixture& f) {
+  RemoteStoreOptions options;
+  options.compaction_interval = Seconds(0);
+  options.transformer = std::make_shared<Reversed>();
+  return open_remote_store(client_of(f), options).value();
 }
 
 struct Sink final : storage::WatchSink {
@@ -151,28 +177,43 @@ TEST_CASE("no endpoint answers: an error that names one") {
   CHECK(store.error().find("/nowhere/socket") != std::string::npos);
 }
 
-TEST_CASE("identity files are shared through the datastore by those who know the token") {
+TEST_CASE("values lie in etcd as the transformer makes them, and are plain here") {
   Fixture f;
-  auto client = client_of(f);
-  const std::string first = f.directory() + "/a", second = f.directory() + "/b";
-  CHECK_FALSE(share_identity(*client, first, "secret", false).value());
-  REQUIRE(make_directories(first + "/tls", 0700));
-  for (const char* name :
-       {"server-ca.crt", "server-ca.key", "client-ca.crt", "client-ca.key", "service.key"}) {
-    REQUIRE(write_file_atomic(first + "/tls/" + name, std::string("content of ") + name, 0600));
-  }
-  CHECK(share_identity(*client, first, "secret", true).value());
-  CHECK(share_identity(*client, second, "secret", false).value());
-  CHECK(read_file(second + "/tls/server-ca.key").value() == "content of server-ca.key");
-  CHECK(share_identity(*client, second, "secret", false).value());
-  auto wrong = share_identity(*client, f.directory() + "/c", "other", false);
-  REQUIRE_FALSE(wrong);
-  CHECK(wrong.error().find("not the token") != std::string::npos);
-  CHECK_FALSE(share_identity(*client, f.directory() + "/c", "", false));
-  REQUIRE(write_file_atomic(second + "/tls/service.key", "another", 0600));
-  CHECK_FALSE(share_identity(*client, second, "secret", false));
-  // What lies in the datastore tells nothing.
-  RangeRequest range;
-  range.key = "/orch/identity";
-  CHECK(f.range(range).kvs.at(0).value->find("content of") == std::string::npos);
+  f.put("/secret/plain", "of before");
+  f.put("/secret/old", "old:dlo");
+  f.put("/secret/bad", "bad:");
+  auto a = follow_reversed(f), b = follow_reversed(f);
+  REQUIRE(put(*a, "/secret/k", "abc"));
+  REQUIRE(put(*a, "/open/k", "abc"));
+  CHECK(get(*f.store, "/secret/k") == "new:cba");
+  CHECK(get(*f.store, "/open/k") == "abc");
+  CHECK(get(*a, "/secret/k") == "abc");  // by the watch
+  CHECK(get(*b, "/secret/k") == "abc");
+  CHECK(get(*b, "/secret/old") == "old");  // loaded
+  CHECK(get(*b, "/secret/plain") == "of before");
+  // Unreadable: the others live on.
+  CHECK(get(*b, "/secret/bad") == "bad:");
+  storage::TxnRequest txn;
+  storage::Op op = storage::Op::put("/secret/k", bytes("def"));
+  op.prev_kv = true;
+  txn.success.push_back(op);
+  auto answer = b->txn(txn);
+  REQUIRE(answer);
+  CHECK(*answer->results.at(0).prev_kvs.at(0).value == "abc");
+  txn = {};
+  txn.compares.push_back(
+      {"/secret/k", "", storage::Compare::Target::kValue, storage::Compare::Op::kEqual, 0, "def"});
+  CHECK(a->txn(txn).error().code == storage::ErrorCode::kInvalid);
+  // What is in an older form is written anew.
+  CHECK(a->stale_values() == 2);
+  const auto before = f.store->revision();
+  REQUIRE(a->rebuild());
+  CHECK(f.store->revision() == before + 2);
+  CHECK(get(*f.store, "/secret/plain") == "new:erofeb fo");
+  CHECK(get(*f.store, "/secret/old") == "new:dlo");
+  CHECK(get(*f.store, "/secret/bad") == "bad:");
+  CHECK(a->stale_values() == 0);
+  CHECK(get(*b, "/secret/old") == "old");
+  a->stop();
+  b->stop();
 }
