@@ -18,6 +18,7 @@
 #include "agent/storage/local_path_agent.h"
 #include "orch/base/log.h"
 #include "orch/client/http_transport.h"
+#include "orch/net/host.h"
 #include "orch/net/netlink.h"
 #include "orch/net/proxy.h"
 
@@ -177,8 +178,12 @@ void AgentImpl::start_node() {
   node_ = NodeAgent::create(env_, std::move(deps));
 }
 
+std::string current_address() { return net::default_ipv4_address().value_or(""); }
+
 void AgentImpl::start_renewal() {
-  const auto use = [client = client_tls_, serving = serving_tls_](const Identity& identity) {
+  const auto use = [client = client_tls_, serving = serving_tls_,
+                    node = std::weak_ptr(node_)](const Identity& identity) {
+    if (const auto alive = node.lock()) alive->set_address(identity.node_ip);
     for (const auto& reloaded :
          {client->reload(identity.client), serving->reload(identity.serving)}) {
       if (!reloaded) log::error("agent", "renewed certificates: {}", reloaded.error());
@@ -191,6 +196,7 @@ void AgentImpl::start_renewal() {
                     const Identity& old) { return renew_identity(env, config, old); },
        .on_disk = [config = config_](const Identity& old) { return identity_on_disk(config, old); },
        .use = use,
+       .address = [set = config_.node_ip] { return set.empty() ? current_address() : set; },
        .events = *events_});
   renewal_->start();
 }

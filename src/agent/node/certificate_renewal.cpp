@@ -18,6 +18,13 @@ bool is_due(const net::KeyPair& pair, WallTime now) {
   return !info || now > info->not_after - (info->not_after - info->not_before) / 3;
 }
 
+bool is_for(const net::KeyPair& pair, const std::string& address) {
+  const auto info = net::parse_certificate(pair.certificate_pem);
+  if (!info) return false;
+  const auto& all = info->ip_addresses;
+  return std::find(all.begin(), all.end(), address) != all.end();
+}
+
 client::EventSubject node_subject(const std::string& name) {
   return {.api_version = "v1",
           .kind = "Node",
@@ -62,12 +69,17 @@ void CertificateRenewal::look() {
   if (stopped_) return;
   const WallTime now = env_.clock.now();
   Seconds again = kLook;
-  const auto& now_used = deps_.identity;
-  if (is_due(now_used.client, now) || is_due(now_used.serving, now) || !deps_.on_disk(now_used)) {
-    auto renewed = deps_.renew(now_used);
+  Identity wanted = deps_.identity;
+  const std::string address = deps_.address();
+  const bool moved = !address.empty() && !is_for(wanted.serving, address);
+  if (moved) wanted.node_ip = address;
+  if (moved || is_due(wanted.client, now) || is_due(wanted.serving, now) ||
+      !deps_.on_disk(wanted)) {
+    auto renewed = deps_.renew(wanted);
     if (stopped_) return;
-    const auto subject = node_subject(now_used.node_name);
+    const auto subject = node_subject(wanted.node_name);
     if (renewed) {
+      if (moved) log::info("agent", "certificates are for the address {} now", address);
       deps_.identity = std::move(*renewed);
       deps_.use(deps_.identity);
       report(deps_.identity);

@@ -1,6 +1,6 @@
-// Keeps the agent's certificates good while it runs: at two thirds of their life, or when their
-// files are taken away, it asks the server for new ones and hands them to those who use them.
-// Connections go on. start() and stop() from one thread.
+// Keeps the agent's certificates good while it runs: at two thirds of their life, when the node has
+// another address, or when their files are taken away, it asks the server for new ones and hands
+// them to those who use them. Connections go on. start() and stop() from one thread.
 #pragma once
 
 #include <atomic>
@@ -16,10 +16,12 @@ class CertificateRenewal : public std::enable_shared_from_this<CertificateRenewa
  public:
   struct Deps {
     Identity identity;
-    // New ones, by joining again; renew_identity but in tests. Blocks.
+    // New ones for the address given there, by joining again; renew_identity but in tests. Blocks.
     std::function<Result<Identity, std::string>(const Identity&)> renew;
     std::function<bool(const Identity&)> on_disk;
     std::function<void(const Identity&)> use;
+    // The node's address as it is now; "" = not known.
+    std::function<std::string()> address;
     client::EventRecorder& events;
   };
   static std::shared_ptr<CertificateRenewal> create(Env& env, Deps deps);

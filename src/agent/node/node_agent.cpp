@@ -65,6 +65,15 @@ void NodeAgent::poke() {
   });
 }
 
+void NodeAgent::set_address(const std::string& address) {
+  status_strand_->post([weak = weak_from_this(), address] {
+    auto self = weak.lock();
+    if (!self || self->stopped_ || self->deps_.facts.ip == address) return;
+    self->deps_.facts.ip = address;
+    self->report();
+  });
+}
+
 std::map<std::string, Quantity> NodeAgent::allocatable() const {
   std::lock_guard lock(mutex_);
   return allocatable_;

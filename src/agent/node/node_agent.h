@@ -38,6 +38,8 @@ class NodeAgent : public std::enable_shared_from_this<NodeAgent> {
   void stop();
   // Looks at status soon: the runtime changed.
   void poke();
+  // The node has another address: told in its status.
+  void set_address(const std::string& address);
   std::map<std::string, api::Quantity> allocatable() const;
 
  private:

@@ -19,17 +19,19 @@ struct Renewing {
   Renewing() {
     renewal = CertificateRenewal::create(
         env, {.identity = issue(),
-              .renew = [this](const Identity&) -> Result<Identity, std::string> {
+              .renew = [this](const Identity& old) -> Result<Identity, std::string> {
                 ++asked;
                 if (server_away) return Err(std::string("connection refused"));
-                return issue();
+                return issue(old.node_ip);
               },
               .on_disk = [this](const Identity&) { return on_disk; },
               .use =
-                  [this](const Identity&) {
+                  [this](const Identity& identity) {
                     ++used;
                     on_disk = true;
+                    used_address = identity.node_ip;
                   },
+              .address = [this] { return address; },
               .events = events});
     renewal->start();
   }
@@ -38,13 +40,14 @@ struct Renewing {
     renewal.reset();
     executor->run_until_idle();
   }
-  Identity issue() {
+  Identity issue(const std::string& ip = "10.0.0.1") {
     Identity identity;
     identity.node_name = "n1";
+    identity.node_ip = ip;
     const net::CertificateRequest request{.common_name = "system:node:n1",
                                           .organizations = {"system:nodes"},
                                           .dns_names = {},
-                                          .ip_addresses = {},
+                                          .ip_addresses = {ip},
                                           .client_auth = true,
                                           .not_before = clock.now(),
                                           .not_after = clock.now() + Seconds{3000}};
@@ -61,6 +64,7 @@ struct Renewing {
   Recorder events;
   int asked = 0, used = 0;
   bool server_away = false, on_disk = true;
+  std::string address = "10.0.0.1", used_address;
   std::shared_ptr<CertificateRenewal> renewal;
 };
 
@@ -95,6 +99,23 @@ TEST_CASE("agent's certificates: with the server away, tried again, told once") 
   CHECK(r.events.all == std::vector<std::string>{"CertificateRenewalFailed"});
   r.server_away = false;
   r.executor->advance(Seconds{31});
+  CHECK(r.used == 1);
+}
+
+TEST_CASE("agent's certificates: another address of the node gets new ones by itself") {
+  Renewing r;
+  r.address = "";  // no route for a moment
+  r.executor->advance(Seconds{30});
+  CHECK(r.asked == 0);
+  r.address = "10.0.0.2";
+  r.server_away = true;
+  r.executor->advance(Seconds{11});
+  CHECK(r.used == 0);
+  r.server_away = false;
+  r.executor->advance(Seconds{31});
+  CHECK(r.used == 1);
+  CHECK(r.used_address == "10.0.0.2");
+  r.executor->advance(Seconds{100});
   CHECK(r.used == 1);
 }
 

@@ -1,0 +1,122 @@
+#!/bin/bash
+# Who is let in from outside: the agent's port 10250 for others than the API server, and what a neighbour on
+# the same wire reaches of the node's ports.
+source "$(dirname "$0")/lib.sh"
+need_commands python3
+one_node
+check "a monitor, a pod and a Service" k apply -f - <<'YAML'
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: monitor}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: read-metrics}
+rules: [{apiGroups: [""], resources: [nodes/metrics], verbs: [get]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: read-metrics}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: read-metrics}
+subjects: [{kind: ServiceAccount, name: monitor, namespace: default}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web, labels: {app: web}}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: main
+    image: docker.io/library/orch-test:1
+    ports:
+    - {containerPort: 8080, hostPort: 8098}
+    - {containerPort: 8081, hostPort: 8099, hostIP: 127.0.0.1}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec:
+  type: NodePort
+  selector: {app: web}
+  ports: [{port: 80, targetPort: 8080, nodePort: 30080}]
+YAML
+check "ready" k wait --for=condition=Ready pod/web --timeout=60s
+
+# agent TOKEN PATH [curl arguments]: the answer's code and first line, asked by the neighbour.
+agent() {
+  local token=$1 path=$2
+  shift 2
+  [ -z "$token" ] || set -- -H "Authorization: Bearer $token" "$@"
+  in_ns "$run_id-b" curl -sSk --max-time 20 -o "$work/page" -w '%{http_code}' "$@" \
+    "https://192.168.77.1:10250$path" || return 1
+  echo " $(head -n 1 "$work/page")"
+}
+
+say "the agent's port: nobody"
+same "anonymous" "401 Unauthorized" "$(agent "" /metrics)"
+same "anonymous health" "401 Unauthorized" "$(agent "" /healthz)"
+same "a token of nobody's" "401 Unauthorized" "$(agent forged /metrics)"
+same "a name in a header" "401 Unauthorized" \
+  "$(agent "" /metrics -H 'X-Remote-User: system:apiserver' -H 'X-Remote-Group: system:masters')"
+same "basic authentication" "401 Unauthorized" "$(agent "" /metrics -u admin:admin)"
+check_fails "no read-only port" 'refused|connect' in_ns "$run_id-b" curl -sS --max-time 5 http://192.168.77.1:10255/
+
+say "the agent's port: somebody"
+token=$(k create token monitor)
+wait_for 60 "metrics for whom may read them" outputs '^200 #' agent "$token" /metrics
+may_not() { echo "403 Forbidden (user=system:serviceaccount:default:$1, verb=$2, resource=nodes, subresource=$3)"; }
+same "no statistics" "$(may_not monitor get stats)" "$(agent "$token" /stats/summary)"
+same "no pods" "$(may_not monitor get proxy)" "$(agent "$token" /pods)"
+same "no exec by GET" "$(may_not monitor create proxy)" "$(agent "$token" '/exec/default/web/main?command=id&output=1')"
+pod_token=$(k exec web -- cat /var/run/secrets/kubernetes.io/serviceaccount/token)
+same "a pod's token" "$(may_not default get metrics)" "$(agent "$pod_token" /metrics)"
+client_files
+check_out "the admin's certificate" '^200 #' agent "" /metrics \
+  --cert "$work/client-certificate.pem" --key "$work/client-key.pem"
+check "a token revoked" k delete serviceaccount monitor
+other=$(k create token default --audience https://elsewhere.example)
+same "a token for others" "401 Unauthorized" "$(agent "$other" /metrics)"
+
+say "the server's certificate is what it was, whatever name it is asked by"
+cat >"$work/names.py" <<'PY'
+import socket, ssl
+context = ssl.create_default_context()
+context.check_hostname = False
+context.verify_mode = ssl.CERT_NONE
+seen = set()
+for i in range(20):
+    with socket.create_connection(("192.168.77.1", 6443)) as plain:
+        with context.wrap_socket(plain, server_hostname="evil-%d.example" % i) as tls:
+            tls.sendall(b"GET /version HTTP/1.1\r\nHost: evil-%d.example\r\n\r\n" % i)
+            tls.recv(1000)
+            seen.add(tls.getpeercert(True))
+print(len(seen), b"evil" in seen.pop())
+PY
+same "one certificate" "1 False" "$(in_ns "$run_id-b" python3 "$work/names.py")"
+
+say "ports of pods and Services"
+reach() { in_ns "$run_id-b" curl -sS --max-time 3 "http://$1/cgi-bin/hostname"; }
+wait_for 20 "the host port" outputs '^web$' reach 192.168.77.1:8098
+wait_for 20 "the node port" outputs '^web$' reach 192.168.77.1:30080
+check_fails "a host port of the loopback address" 'refused|timed out|connect' reach 192.168.77.1:8099
+same "loopback addresses are not routed" 0 \
+  "$(in_ns "$run_id-a" cat /proc/sys/net/ipv4/conf/{all,default,lo,to-b}/route_localnet | sort -u)"
+# A neighbour that sends what is meant for its own loopback address to the node.
+check "let the neighbour" in_ns "$run_id-b" sh -c 'for i in all to-a; do
+  echo 1 >/proc/sys/net/ipv4/conf/$i/route_localnet; done'
+ip -n "$run_id-b" route del 127.0.0.0/8 dev lo table local 2>/dev/null
+ip -n "$run_id-b" route del 127.0.0.1/32 dev lo table local 2>/dev/null
+check "a route to the node" ip -n "$run_id-b" route add 127.0.0.1/32 via 192.168.77.1 dev to-a
+check_out "what it sends there" 'via 192.168.77.1 dev to-a' ip -n "$run_id-b" route get 127.0.0.1 from 192.168.77.2
+for port in 30080 8098 8099; do
+  check_fails "127.0.0.1:$port from outside" 'timed out|refused|route|connect' reach 127.0.0.1:$port
+done
+check_fails "another's address for a Service" 'external IPs is denied' k apply -f - <<'YAML'
+apiVersion: v1
+kind: Service
+metadata: {name: thief}
+spec:
+  externalIPs: [8.8.8.8]
+  ports: [{port: 80}]
+YAML
+exit 0
