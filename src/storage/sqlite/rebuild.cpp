@@ -155,11 +155,13 @@ StoreResult<bool> Rebuild::step(Database& from, const Renew& renew) {
     done = rows == 0;
   }
   ORCH_CHECK(to_.exec("COMMIT"));
-  if (unsynced_ >= kSyncBytes) {
-    ORCH_CHECK(sync_file(to_.file()));
-    unsynced_ = 0;
-  }
+  if (unsynced_ >= kSyncBytes) ORCH_CHECK(sync());
   return done;
+}
+
+StoreResult<Unit> Rebuild::sync() {
+  unsynced_ = 0;
+  return sync_file(to_.file());
 }
 
 StoreResult<Unit> Rebuild::copy_pairs(Database& from, std::string_view table) {
@@ -186,6 +188,8 @@ StoreResult<Unit> Rebuild::finish(Database& from, const Renew& renew) {
   ORCH_CHECK(copy_pairs(from, "lease"));
   ORCH_CHECK(copy_pairs(from, "meta"));
   ORCH_CHECK(to_.exec("COMMIT"));
+  // As the store will use it; to set it there would cost syncs while the writer waits.
+  ORCH_CHECK(to_.exec("PRAGMA journal_mode=WAL"));
   const std::string file = to_.file();
   to_.close();
   return sync_file(file);

@@ -28,6 +28,8 @@ class Rebuild {
   void changed(const Changes& changes);
   // Copies some rows. True when few are left: time to finish().
   StoreResult<bool> step(Database& from, const Renew& renew);
+  // Makes durable what is copied, so that finish() has little to wait for.
+  StoreResult<Unit> sync();
   // Copies the rest, makes the file durable and closes it.
   StoreResult<Unit> finish(Database& from, const Renew& renew);
   const std::string& file() const { return to_.file(); }

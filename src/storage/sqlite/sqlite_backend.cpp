@@ -27,7 +27,6 @@ constexpr int64_t kFrameBytes = kPageBytes + 24;  // a page in the write-ahead l
 // Checkpoints take a few ms: when nobody waits from kIdlePages on, at kFullPages in any case.
 constexpr int kIdlePages = 600;
 constexpr int kFullPages = 1000;
-constexpr int kSwitchPages = 100;
 // The file gives pages back when more than a quarter and 4 MiB of it are unused.
 constexpr int64_t kFreePagesMin = 1024;
 constexpr int kVacuumStep = 64;
@@ -368,6 +367,10 @@ StoreResult<bool> SqliteBackend::housekeep(bool idle) {
   if (wal_pages_ >= std::max(idle ? kIdlePages : kFullPages, retry_checkpoint_)) {
     return checkpoint(SQLITE_CHECKPOINT_PASSIVE);
   }
+  if (idle && replaced_ >= 0) {
+    ::close(std::exchange(replaced_, -1));
+    return true;
+  }
   return idle && erased_ ? vacuum_some() : false;
 }
 
@@ -443,6 +446,7 @@ void SqliteBackend::close() {
     ::unlink(file.c_str());
   }
   for (auto& done : std::exchange(rebuild_done_, {})) done(Err(stopped_error()));
+  if (replaced_ >= 0) ::close(std::exchange(replaced_, -1));
   drop_statements();
   database_.close();
   lock_.release();
@@ -502,9 +506,12 @@ StoreResult<bool> SqliteBackend::rebuild_step() {
   };
   auto stepped = rebuild_->step(database_, renewed);
   if (stepped && !*stepped) return true;
-  // Closing the old file checkpoints it: most of that is a step of its own.
-  if (stepped && wal_pages_ > kSwitchPages && !std::exchange(switching_, true)) {
-    return checkpoint(SQLITE_CHECKPOINT_PASSIVE);
+  // Closing the old file checkpoints it, and the new one must be durable: most of both is done in
+  // steps of their own.
+  if (stepped && !std::exchange(switching_, true)) {
+    const auto synced = rebuild_->sync();
+    if (synced) return checkpoint(SQLITE_CHECKPOINT_PASSIVE);
+    stepped = Err(synced.error());
   }
   switching_ = false;
   StoreResult<Unit> result{Unit{}};
@@ -534,6 +541,8 @@ StoreResult<Unit> SqliteBackend::switch_files() {
   const std::string file = database_.file();
   drop_statements();
   database_.close();  // checkpoints and removes its log
+  // Its blocks are not given back while the writer waits.
+  if (replaced_ < 0) replaced_ = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
   if (::rename((file + kRebuildSuffix).c_str(), file.c_str()) != 0) {
     return Err(Error{ErrorCode::kUnavailable, fmt::format("{}: {}", file, std::strerror(errno))});
   }

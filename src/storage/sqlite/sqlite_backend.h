@@ -74,6 +74,7 @@ class SqliteBackend final : public Backend {
   std::atomic<int64_t> stale_{0};  // values read that are not in their present form
   std::optional<Rebuild> rebuild_;
   bool switching_ = false;  // all but its last step is done
+  int replaced_ = -1;       // the file before the last rebuild
   std::vector<std::function<void(StoreResult<Unit>)>> rebuild_done_;
 };
 
