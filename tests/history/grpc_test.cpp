@@ -17,6 +17,7 @@
 #include <map>
 #include <mutex>
 #include <random>
+#include <set>
 #include <thread>
 
 #include "orch/net/grpc.h"
@@ -314,35 +315,41 @@ class Renumber {
 // A call that the kill left without an answer has happened before it (the dead write nothing) or
 // not at all: the events tell. Those that have are held to what all others are.
 void settle(std::vector<OpRecord>& ops, const std::vector<Event>& events) {
-  std::map<std::string, Revision> puts, erasures;  // by value; by key and revision
+  std::map<std::string, Revision> puts;                // by value
+  std::map<std::string, std::set<Revision>> erasures;  // by key; those that nobody was told of
   for (const Event& event : events) {
     const Revision revision = event.kv.mod_revision;
-    if (event.type == Event::Type::kPut) {
-      puts[text(event.kv.value)] = revision;
-    } else {
-      erasures[fmt::format("{} {:020}", *event.kv.key, revision)] = revision;
-    }
+    if (event.type == Event::Type::kPut) puts[text(event.kv.value)] = revision;
+    if (event.type == Event::Type::kDelete) erasures[*event.kv.key].insert(revision);
   }
-  for (const OpRecord& op : ops) {
-    if (op.outcome == OpRecord::Outcome::kOk && op.changed) {
-      erasures.erase(fmt::format("{} {:020}", op.key, op.revision));
-    }
-  }
+  std::vector<OpRecord*> lost;
   for (OpRecord& op : ops) {
-    if (op.outcome != OpRecord::Outcome::kLost) continue;
-    op.outcome = OpRecord::Outcome::kFailed;
-    if (op.type != OpRecord::Type::kErase) {
-      const auto put = puts.find(op.value);
-      if (put == puts.end()) continue;
-      op.revision = put->second;
+    if (op.outcome == OpRecord::Outcome::kOk && op.changed) erasures[op.key].erase(op.revision);
+    if (op.outcome == OpRecord::Outcome::kLost) lost.push_back(&op);
+  }
+  std::sort(lost.begin(), lost.end(),
+            [](const OpRecord* a, const OpRecord* b) { return a->called < b->called; });
+  for (OpRecord* op : lost) {
+    if (op->type != OpRecord::Type::kErase) {
+      const auto put = puts.find(op->value);
+      if (put != puts.end()) op->revision = put->second;
     } else {
-      const auto erasure = erasures.lower_bound(op.key + " ");
-      if (erasure == erasures.end() || !erasure->first.starts_with(op.key + " ")) continue;
-      op.revision = erasure->second;
-      op.changed = true;
-      erasures.erase(erasure);
+      // One of its own time: after all that was answered before it, before all that came after.
+      Revision after = 0, before = INT64_MAX;
+      for (const OpRecord& other : ops) {
+        if (other.revision == 0) continue;
+        if (other.returned < op->called) after = std::max(after, other.revision);
+        if (other.called > op->returned) before = std::min(before, other.revision);
+      }
+      auto& own = erasures[op->key];
+      const auto erasure = own.upper_bound(after);
+      if (erasure != own.end() && *erasure <= before) {
+        op->revision = *erasure;
+        op->changed = true;
+        own.erase(erasure);
+      }
     }
-    op.outcome = OpRecord::Outcome::kOk;
+    op->outcome = op->revision > 0 ? OpRecord::Outcome::kOk : OpRecord::Outcome::kFailed;
   }
 }
 
