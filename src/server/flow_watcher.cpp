@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "orch/base/log.h"
+#include "server/bootstrap_objects.h"
 
 namespace orch::server {
 
@@ -14,6 +15,7 @@ using api::flowcontrolv1::PriorityLevelConfiguration;
 namespace {
 
 constexpr Millis kSettle{100};  // changes often come together
+constexpr Seconds kUpkeep{60};  // as upstream
 
 template <class T>
 std::vector<T> objects(const client::Lister<T>& lister) {
@@ -60,7 +62,27 @@ struct FlowWatcher::Impl : std::enable_shared_from_this<FlowWatcher::Impl> {
     });
   }
 
+  // What somebody took away or changed of the default objects comes back.
+  void keep_up() {
+    strand->post_after(kUpkeep, [weak = weak_from_this()] {
+      const auto self = weak.lock();
+      if (!self) return;
+      std::lock_guard at_work(self->work);
+      if (self->is_stopped()) return;
+      if (const auto done = ensure_flow_control(self->client); !done) {
+        log::warn("flow-control", "keeping up the default objects: {}", done.error());
+      }
+      self->keep_up();
+    });
+  }
+
+  bool is_stopped() {
+    std::lock_guard lock(mutex);
+    return stopped;
+  }
+
   void apply() {
+    std::lock_guard at_work(work);
     {
       std::lock_guard lock(mutex);
       due = false;
@@ -90,6 +112,7 @@ struct FlowWatcher::Impl : std::enable_shared_from_this<FlowWatcher::Impl> {
   client::Lister<FlowSchema> schemas;
   client::Lister<PriorityLevelConfiguration> levels;
   std::shared_ptr<Strand> strand;
+  std::mutex work;  // held by what runs on the strand
   std::mutex mutex;
   bool due = false, stopped = false;
 };
@@ -108,11 +131,15 @@ FlowWatcher::FlowWatcher(Env& env, client::InformerSet& informers, const client:
   };
   informers.get<FlowSchema>().add_handler(handler);
   informers.get<PriorityLevelConfiguration>().add_handler(handler);
+  impl_->keep_up();
 }
 
 FlowWatcher::~FlowWatcher() {
-  std::lock_guard lock(impl_->mutex);
-  impl_->stopped = true;
+  {
+    std::lock_guard lock(impl_->mutex);
+    impl_->stopped = true;
+  }
+  std::lock_guard done(impl_->work);
 }
 
 }  // namespace orch::server

@@ -1,5 +1,6 @@
 // Brings the stored FlowSchemas and PriorityLevelConfigurations into force, and says in their
-// status whether the level a schema names is there.
+// status whether the level a schema names is there. Every minute the default ones are brought back
+// (ensure_flow_control; the first time is the bootstrap's).
 #pragma once
 
 #include <memory>

@@ -78,5 +78,33 @@ TEST_CASE("stored schemas come into force and say whether their level is there")
   informers.stop();
 }
 
+TEST_CASE("default flow control is brought back every minute, and left alone where it is right") {
+  ApiFixture api;
+  const auto transport = api.server->local_transport({"root", "", {"system:masters"}, {}});
+  const client::Client client(*transport);
+  client::InformerSet informers(api.env, *transport);
+  FlowControl flow(api.env, {30, Seconds{15}, 1});
+  FlowWatcher watcher(api.env, informers, client, flow);
+  const std::string url = "/apis/flowcontrol.apiserver.k8s.io/v1/";
+  const std::string exempt = url + "prioritylevelconfigurations/exempt",
+                    catch_all = url + "flowschemas/catch-all";
+  CHECK(api.get(exempt).status == 404);
+  api.executor->advance(Seconds{61});
+  CHECK(api.get(exempt).status == 200);
+  REQUIRE(api.get(catch_all).status == 200);
+  const std::string version = api.get(catch_all).at("metadata.resourceVersion");
+  api.executor->advance(Seconds{60});
+  CHECK(api.get(catch_all).at("metadata.resourceVersion") == version);
+  // What is taken away comes back, and what nobody claimed for himself is as it was.
+  const std::string suggested = url + "flowschemas/global-default";
+  REQUIRE(api.del(exempt).status == 200);
+  REQUIRE(
+      api.patch(suggested, "application/merge-patch+json", R"({"spec":{"matchingPrecedence":77}})")
+          .status == 200);
+  api.executor->advance(Seconds{60});
+  CHECK(api.get(exempt).status == 200);
+  CHECK(api.get(suggested).at("spec.matchingPrecedence") == "9900");
+}
+
 }  // namespace
 }  // namespace orch::server::test
