@@ -66,6 +66,25 @@ TEST_CASE("servers over one store are all named by the Service kubernetes") {
   CHECK(addresses(client) == "10.1.0.2:6443 ");
 }
 
+TEST_CASE("a server that died is taken off by those that live") {
+  ApiFixture api;
+  UserInfo admin;
+  admin.name = "admin";
+  auto transport = api.server->local_transport(admin);
+  client::Client client(*transport);
+  auto dead = KubernetesEndpoints::create(api.env, *api.store, client, {"10.1.0.1", 6443});
+  auto alive = KubernetesEndpoints::create(api.env, *api.store, client, {"10.1.0.2", 6443});
+  REQUIRE(dead->run());
+  REQUIRE(alive->run());
+  alive->start();
+  CHECK(addresses(client) == "10.1.0.1:6443 10.1.0.2:6443 ");
+  api.advance(Seconds(35));
+  CHECK(addresses(client) == "10.1.0.2:6443 ");
+  REQUIRE(dead->run());  // it was only slow
+  CHECK(addresses(client) == "10.1.0.1:6443 10.1.0.2:6443 ");
+  alive->stop();
+}
+
 TEST_CASE("addresses that pods cannot reach are not written") {
   ApiFixture api;
   UserInfo admin;
