@@ -83,15 +83,15 @@ std::string shown_element(std::string_view element) {
   return "[" + out + "]";
 }
 
-FieldSet& FieldSet::child(std::string_view element) {
+FieldSet& FieldSet::child(std::string element) {
   // Mostly they come in order, and paths lead through the last one.
   if (!children_.empty() && children_.back().element == element) return children_.back().set;
   if (children_.empty() || element_less(children_.back().element, element)) {
-    return children_.emplace_back(Child{std::string(element), {}}).set;
+    return children_.emplace_back(Child{std::move(element), {}}).set;
   }
   auto it = position(children_, element);
   if (it == children_.end() || it->element != element) {
-    it = children_.insert(it, Child{std::string(element), {}});
+    it = children_.insert(it, Child{std::move(element), {}});
   }
   return it->set;
 }

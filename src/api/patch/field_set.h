@@ -29,7 +29,7 @@ class FieldSet {
   bool member() const { return member_; }
   void set_member() { member_ = true; }
   // Made if absent. The reference holds until the next change of this node.
-  FieldSet& child(std::string_view element);
+  FieldSet& child(std::string element);
   const FieldSet* find(std::string_view element) const;
   const std::vector<Child>& children() const { return children_; }
   // Removes the element and all below it.

@@ -209,12 +209,12 @@ const FieldSet& stripped_fields() {
   static const FieldSet set = [] {
     FieldSet out;
     for (std::string_view name : {"f:apiVersion", "f:kind", "f:metadata"}) {
-      out.child(name).set_member();
+      out.child(std::string(name)).set_member();
     }
     for (std::string_view name :
          {"f:name", "f:namespace", "f:creationTimestamp", "f:selfLink", "f:uid", "f:clusterName",
           "f:generation", "f:managedFields", "f:resourceVersion"}) {
-      out.child("f:metadata").child(name).set_member();
+      out.child("f:metadata").child(std::string(name)).set_member();
     }
     return out;
   }();

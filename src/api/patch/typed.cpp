@@ -26,7 +26,11 @@ std::string value_element(const Value& value) {
   return out;
 }
 
-std::string field_element(std::string_view name) { return std::string("f:").append(name); }
+std::string field_element(std::string_view name) {
+  std::string out;
+  out.reserve(2 + name.size());
+  return out.append("f:").append(name);
+}
 
 Schema member_schema(const Schema& schema, std::string_view key) {
   return schema.member(key).value_or(Schema{});
@@ -222,10 +226,13 @@ class Comparer {
  public:
   Comparison result;
 
-  // A path under construction; its elements become strings only when something differs.
+  // A path under construction; its elements become strings only when something differs, and its
+  // places in the results are looked up once.
   struct Path {
     const Path* up = nullptr;
     std::string_view prefix, name;
+    mutable FieldSet* changed = nullptr;
+    mutable FieldSet* removed = nullptr;
   };
 
   void compare(const Value* before, const Value* after, const Schema& declared, const Path& path) {
@@ -250,8 +257,8 @@ class Comparer {
     } else {
       compare_items(before, after, schema, path);
     }
-    if (before == nullptr) locate(result.changed, path).set_member();
-    if (after == nullptr) locate(result.removed, path).set_member();
+    if (before == nullptr) changed(path).set_member();
+    if (after == nullptr) removed(path).set_member();
   }
 
  private:
@@ -260,18 +267,29 @@ class Comparer {
   }
   static bool hollow(const Value* value) { return value == nullptr || value->items.empty(); }
 
-  FieldSet& locate(FieldSet& root, const Path& path) {
-    if (path.up == nullptr) return root;
-    std::string element(path.prefix);
-    element += path.name;
-    return locate(root, *path.up).child(element);
+  static std::string element_of(const Path& path) {
+    std::string element;
+    element.reserve(path.prefix.size() + path.name.size());
+    return element.append(path.prefix).append(path.name);
+  }
+  // A set stays where it is until its parent gets another child, that is until the walk has left
+  // its path.
+  FieldSet& changed(const Path& path) {
+    if (path.up == nullptr) return result.changed;
+    if (path.changed == nullptr) path.changed = &changed(*path.up).child(element_of(path));
+    return *path.changed;
+  }
+  FieldSet& removed(const Path& path) {
+    if (path.up == nullptr) return result.removed;
+    if (path.removed == nullptr) path.removed = &removed(*path.up).child(element_of(path));
+    return *path.removed;
   }
 
   void leaf(const Value* before, const Value* after, const Path& path) {
     if (after == nullptr) {
-      locate(result.removed, path).set_member();
+      removed(path).set_member();
     } else if (before == nullptr || !doc::same(*before, *after)) {
-      locate(result.changed, path).set_member();
+      changed(path).set_member();
     }
   }
 
@@ -329,7 +347,7 @@ class Comparer {
       if (repeated && other != new_index.end()) {
         compare_repeated(*before, old_elements, *after, new_elements, item);
       } else if (repeated) {
-        locate(result.removed, item).set_member();
+        removed(item).set_member();
       } else {
         compare(&before->items[static_cast<size_t>(at)].value,
                 other == new_index.end() ? nullptr
@@ -341,7 +359,7 @@ class Comparer {
       if (old_index.contains(element)) continue;
       const Path item{&path, "", element};
       if (at < 0) {
-        locate(result.changed, item).set_member();
+        changed(item).set_member();
       } else {
         compare(nullptr, &after->items[static_cast<size_t>(at)].value, schema.element(), item);
       }
