@@ -1,7 +1,6 @@
 // Digests and ES256 (RFC 7518 3.4) of include/orch/net/tls.h.
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
-#include <openssl/ecdsa.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
@@ -12,15 +11,8 @@
 namespace orch::net {
 namespace {
 
-using DigestPtr = std::unique_ptr<EVP_MD_CTX, OpensslFree<EVP_MD_CTX_free>>;
-using SignaturePtr = std::unique_ptr<ECDSA_SIG, OpensslFree<ECDSA_SIG_free>>;
-using NumberPtr = std::unique_ptr<BIGNUM, OpensslFree<BN_free>>;
-
 constexpr int kCoordinateBytes = 32;
 
-const unsigned char* bytes_of(std::string_view text) {
-  return reinterpret_cast<const unsigned char*>(text.data());
-}
 unsigned char* bytes_of(std::string& text) { return reinterpret_cast<unsigned char*>(text.data()); }
 
 bool is_p256(const EVP_PKEY* key) {

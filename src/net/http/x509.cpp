@@ -18,7 +18,6 @@ using UsagePtr = std::unique_ptr<EXTENDED_KEY_USAGE, OpensslFree<EXTENDED_KEY_US
 using KeyIdPtr = std::unique_ptr<AUTHORITY_KEYID, OpensslFree<AUTHORITY_KEYID_free>>;
 using NamesPtr = std::unique_ptr<GENERAL_NAMES, OpensslFree<GENERAL_NAMES_free>>;
 using TimePtr = std::unique_ptr<ASN1_TIME, OpensslFree<ASN1_TIME_free>>;
-using NumberPtr = std::unique_ptr<BIGNUM, OpensslFree<BN_free>>;
 using StorePtr = std::unique_ptr<X509_STORE, OpensslFree<X509_STORE_free>>;
 using StoreCtxPtr = std::unique_ptr<X509_STORE_CTX, OpensslFree<X509_STORE_CTX_free>>;
 
@@ -265,8 +264,8 @@ Result<std::string, std::string> cross_sign(const KeyPair& ca, std::string_view 
   request.is_ca = true;
   request.not_before = not_before;
   request.not_after = not_after;
-  ORCH_TRY(X509Ptr made, build(request, X509_get0_pubkey(other.get()),
-                               authority.certificate.get(), authority.key.get()));
+  ORCH_TRY(X509Ptr made, build(request, X509_get0_pubkey(other.get()), authority.certificate.get(),
+                               authority.key.get()));
   return text_of(made.get());
 }
 
