@@ -12,6 +12,7 @@ constexpr size_t kClassesMax = 32;
 constexpr size_t kMetMax = 256;
 // A class that makes up reasons for every node is begun anew rather than kept growing.
 constexpr size_t kRefusalsMax = 256;
+constexpr size_t kPrioritiesMax = 4;
 
 void append(std::string& out, std::string_view text) {
   out += std::to_string(text.size());
@@ -34,6 +35,18 @@ const Status* PodClass::keep(Status status) {
     }
   }
   return &refusals_.emplace_back(std::move(status));
+}
+
+PodClass::OfPriority& PodClass::of_priority(int32_t priority) {
+  if (!of_priority_.contains(priority) && of_priority_.size() >= kPrioritiesMax) {
+    of_priority_.clear();
+  }
+  OfPriority& out = of_priority_[priority];
+  if (out.trials.size() < rows.size()) {
+    out.nominated.resize(rows.size());
+    out.trials.resize(rows.size());
+  }
+  return out;
 }
 
 std::string class_of(const PodInfo& pod) {

@@ -5,14 +5,27 @@
 
 #include <array>
 #include <deque>
+#include <map>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
-#include "server/scheduler/pod_info.h"
+#include "server/scheduler/node_info.h"
 #include "server/scheduler/status.h"
 
 namespace orch::server::scheduler {
+
+// What preemption found out about a node.
+struct PreemptionTrial {
+  uint64_t generation = 0;  // of the node
+  const NodeInfo* node = nullptr;
+  const Status* refusal = nullptr;  // null: the victims make room
+  std::vector<PodInfoPtr> victims;  // the most important first
+  // The less, the better a choice: budgets broken, the highest priority, the sum of priorities, the
+  // number of victims, how long ago the most important of them started.
+  std::tuple<int64_t, int64_t, int64_t, size_t, int64_t> rank{};
+};
 
 struct PodClass {
   static constexpr int kScoresMax = 6;
@@ -23,6 +36,17 @@ struct PodClass {
     std::array<int32_t, kScoresMax> scores{};
   };
   std::vector<Row> rows;  // by slot
+  // Of pods of one priority: what counts beside the class when pods are nominated to a node, and
+  // for preemption.
+  struct Nominated {
+    uint64_t generation = 0;
+    const Status* refusal = nullptr;
+  };
+  struct OfPriority {
+    std::vector<Nominated> nominated;     // by slot
+    std::vector<PreemptionTrial> trials;  // by slot
+  };
+  OfPriority& of_priority(int32_t priority);
   // The one kept status that equals `status`.
   const Status* keep(Status status);
   size_t refusals() const { return refusals_.size(); }
@@ -30,6 +54,7 @@ struct PodClass {
 
  private:
   std::deque<Status> refusals_;
+  std::map<int32_t, OfPriority> of_priority_;
 };
 
 // All that local plugins may look at of a pod, as one text.

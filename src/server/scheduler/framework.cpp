@@ -44,6 +44,7 @@ CycleState::Data* CycleState::find(std::string_view key) const {
 
 CycleState CycleState::clone() const {
   CycleState out;
+  out.known = known;
   out.skip_filter = skip_filter;
   out.skip_score = skip_score;
   out.data_.reserve(data_.size());
@@ -243,6 +244,13 @@ Status Framework::run_other_filters(const CycleState& state, const PodInfo& pod,
     return status;
   }
   return Status::success();
+}
+
+bool Framework::decides_locally(const CycleState& state) const {
+  for (size_t i = local_filters_; i < filters_.size(); ++i) {
+    if (!(state.skip_filter >> i & 1)) return false;
+  }
+  return true;
 }
 
 Status Framework::run_filter_with_nominated(const CycleState& state, const PodInfo& pod,

@@ -24,6 +24,8 @@ namespace orch::server::scheduler {
 
 inline constexpr int64_t kScoreMax = 100;
 
+struct PodClass;
+
 // Scratch of one cycle, by plugin. Cloned for trials of preemption.
 class CycleState {
  public:
@@ -42,6 +44,8 @@ class CycleState {
   }
   CycleState clone() const;
 
+  // What is remembered of pods like this one; null = nothing, or not to be relied on.
+  PodClass* known = nullptr;
   // Plugins that said kSkip, by their position among those of the extension point Filter (Score).
   uint64_t skip_filter = 0, skip_score = 0;
 
@@ -205,7 +209,6 @@ struct PluginRef {
 using PointLists = std::array<std::vector<PluginRef>, kPoints>;
 
 class ClassCache;
-struct PodClass;
 
 class Framework {
  public:
@@ -227,6 +230,8 @@ class Framework {
   // run_filter() is these two, one after the other.
   Status run_local_filters(const CycleState&, const PodInfo&, const NodeInfo&) const;
   Status run_other_filters(const CycleState&, const PodInfo&, const NodeInfo&) const;
+  // No filter but the local ones has a say in this cycle.
+  bool decides_locally(const CycleState&) const;
   // Passes with and without the pods of at least its priority that are nominated to the node.
   Status run_filter_with_nominated(const CycleState&, const PodInfo&, const NodeInfo&,
                                    const Snapshot&) const;

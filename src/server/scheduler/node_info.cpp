@@ -60,6 +60,11 @@ bool NodeInfo::remove_pod(const PodInfoPtr& pod) {
   return true;
 }
 
+bool NodeInfo::is_nominated(const PodInfo& pod) const {
+  return std::any_of(nominated.begin(), nominated.end(),
+                     [&](const PodInfoPtr& other) { return other->uid() == pod.uid(); });
+}
+
 void NodeInfo::replace_pod(const PodInfoPtr& old, const PodInfoPtr& now) {
   auto at = std::find(pods.begin(), pods.end(), old);
   if (at == pods.end()) return add_pod(now);

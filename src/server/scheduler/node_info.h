@@ -32,6 +32,7 @@ struct NodeInfo {
 
   void set_node(std::shared_ptr<const corev1::Node> now);
   void add_pod(const PodInfoPtr& pod);
+  bool is_nominated(const PodInfo& pod) const;
   bool remove_pod(const PodInfoPtr& pod);  // false = was not here
   // `now` is a later version of `old`; the order of pods stays.
   void replace_pod(const PodInfoPtr& old, const PodInfoPtr& now);

@@ -22,6 +22,7 @@ struct Cycle {
   const ScheduleOptions& options;
   Random& random;
   PodClass* known = nullptr;
+  PodClass::OfPriority* with_nominated = nullptr;  // null: not to be remembered
   Decision out;
 };
 
@@ -36,20 +37,39 @@ const Status* local_refusal(Cycle& cycle, const NodeInfo& node) {
   return row.refusal;
 }
 
+// The same of a node that pods are nominated to. Null = they pass it.
+const Status* nominated_refusal(Cycle& cycle, const NodeInfo& node) {
+  auto& row = cycle.with_nominated->nominated[node.slot];
+  if (row.generation == node.generation) return row.refusal;
+  row = {node.generation, nullptr};
+  Status status =
+      cycle.framework.run_filter_with_nominated(cycle.out.state, cycle.pod, node, cycle.snapshot);
+  if (!status.ok()) row.refusal = cycle.known->keep(std::move(status));
+  return row.refusal;
+}
+
 // False = a plugin broke, which `out.status` tells.
 bool judge(Cycle& cycle, const NodeInfo& node, std::vector<const NodeInfo*>& feasible) {
   Decision& out = cycle.out;
   Status status;
-  if (!cycle.known || !node.nominated.empty()) {
+  const Status* refusal = nullptr;
+  const bool nominated = !node.nominated.empty();
+  const bool remembered =
+      cycle.known &&
+      (!nominated || (cycle.with_nominated != nullptr && !node.is_nominated(cycle.pod)));
+  if (remembered) {
+    refusal = nominated ? nominated_refusal(cycle, node) : local_refusal(cycle, node);
+  }
+  if (!remembered) {
     status = cycle.framework.run_filter_with_nominated(out.state, cycle.pod, node, cycle.snapshot);
-  } else if (const Status* refusal = local_refusal(cycle, node)) {
+  } else if (refusal) {
     if (!refusal->rejected()) {
       out.status = *refusal;
       return false;
     }
     out.diagnosis.refuse(node, refusal);
     return true;
-  } else {
+  } else if (!nominated) {
     status = cycle.framework.run_other_filters(out.state, cycle.pod, node);
   }
   if (status.ok()) {
@@ -177,6 +197,10 @@ bool filter_nodes(Cycle& cycle, const std::optional<std::set<std::string>>& only
   }
   if (cycle.options.classes && candidates.size() >= kRememberFrom) {
     cycle.known = cycle.options.classes->find(cycle.pod, cycle.snapshot.slots.size());
+  }
+  if (cycle.known && cycle.framework.decides_locally(out.state)) {
+    cycle.with_nominated = &cycle.known->of_priority(cycle.pod.priority);
+    out.state.known = cycle.known;
   }
   return find_feasible(cycle, candidates, feasible) && ask_extenders(cycle, feasible);
 }

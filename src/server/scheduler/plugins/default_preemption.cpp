@@ -1,19 +1,15 @@
 // DefaultPreemption: when no node fits, finds the node where deleting the fewest and least
 // important pods of lower priority makes room, and breaks no PodDisruptionBudget if it can.
 #include <algorithm>
+#include <deque>
 #include <limits>
 
 #include "orch/api/policyv1.h"
+#include "server/scheduler/class_cache.h"
 #include "server/scheduler/plugins/plugins.h"
 
 namespace orch::server::scheduler::plugins {
 namespace {
-
-struct Candidate {
-  std::string node;
-  std::vector<PodInfoPtr> victims;  // the most important first
-  int64_t violations = 0;           // of budgets
-};
 
 int64_t start_seconds(const PodInfo& pod) {
   const auto& start = pod.pod->status.startTime;
@@ -91,10 +87,25 @@ struct Budgets {
   }
 };
 
+// It breaks fewer budgets, its most important victim matters less, then the sum of priorities, then
+// fewer victims, then victims that started later.
+auto rank_of(const std::vector<PodInfoPtr>& victims, int64_t violations) {
+  int64_t sum = 0;
+  int64_t earliest = std::numeric_limits<int64_t>::max();
+  for (const auto& victim : victims) {
+    sum += static_cast<int64_t>(victim->priority) + std::numeric_limits<int32_t>::max() + 1LL;
+    if (victim->priority == victims.front()->priority) {
+      earliest = std::min(earliest, start_seconds(*victim));
+    }
+  }
+  const int64_t highest = victims.empty() ? 0 : victims.front()->priority;
+  return std::make_tuple(violations, highest, sum, victims.size(), -earliest);
+}
+
 // The victims needed on `original`; a refusal if even all lower-priority pods are not enough.
 Status select_victims(const Framework& framework, const CycleState& before, const PodInfo& pod,
                       const NodeInfo& original, const Snapshot& snapshot, const Budgets& budgets,
-                      Candidate& out) {
+                      PreemptionTrial& out) {
   std::vector<PodInfoPtr> lower;
   for (const auto& other : original.pods) {
     if (other->priority < pod.priority) lower.push_back(other);
@@ -115,6 +126,7 @@ Status select_victims(const Framework& framework, const CycleState& before, cons
   // Spare as many as possible: those whose going breaks a budget first, then the most important.
   std::stable_sort(lower.begin(), lower.end(), more_important);
   const std::vector<bool> violating = budgets.violating(lower);
+  int64_t violations = 0;
   for (const bool breaks : {true, false}) {
     for (size_t i = 0; i < lower.size(); ++i) {
       if (violating[i] != breaks) continue;
@@ -123,29 +135,12 @@ Status select_victims(const Framework& framework, const CycleState& before, cons
       if (framework.run_filter_with_nominated(state, pod, node, snapshot).ok()) continue;
       remove(lower[i]);
       out.victims.push_back(lower[i]);
-      out.violations += breaks ? 1 : 0;
+      violations += breaks ? 1 : 0;
     }
   }
   std::stable_sort(out.victims.begin(), out.victims.end(), more_important);
+  out.rank = rank_of(out.victims, violations);
   return Status::success();
-}
-
-// True if `a` is the better choice: it breaks fewer budgets, its most important victim matters
-// less, then the sum of priorities, then fewer victims, then victims that started later.
-bool better(const Candidate& a, const Candidate& b) {
-  auto rank = [](const Candidate& c) {
-    int64_t sum = 0;
-    int64_t earliest = std::numeric_limits<int64_t>::max();
-    for (const auto& victim : c.victims) {
-      sum += static_cast<int64_t>(victim->priority) + std::numeric_limits<int32_t>::max() + 1LL;
-      if (victim->priority == c.victims.front()->priority) {
-        earliest = std::min(earliest, start_seconds(*victim));
-      }
-    }
-    return std::make_tuple(c.violations, c.victims.front()->priority, sum, c.victims.size(),
-                           -earliest);
-  };
-  return rank(a) < rank(b);
 }
 
 class DefaultPreemption final : public PostFilter {
@@ -167,14 +162,19 @@ class DefaultPreemption final : public PostFilter {
     Diagnosis trial;
     trial.all_nodes = snapshot.nodes.size();
     trial.absent = Status::unresolvable("Preemption is not helpful for scheduling");
-    auto candidates = find_candidates(framework, state, pod, snapshot, diagnosis, random, trial);
+    std::deque<PreemptionTrial> fresh;
+    const auto candidates =
+        find_candidates({framework, state, pod, snapshot, Budgets(snapshot), fresh, nullptr},
+                        diagnosis, random, trial);
     if (candidates.empty()) {
       out.status = Status::unschedulable("preemption: " + trial.message());
       return out;
     }
-    Candidate& best = *std::min_element(candidates.begin(), candidates.end(), better);
-    out.nominated_node = std::move(best.node);
-    out.victims = std::move(best.victims);
+    const auto* best =
+        *std::min_element(candidates.begin(), candidates.end(),
+                          [](const auto* a, const auto* b) { return a->rank < b->rank; });
+    out.nominated_node = best->node->name();
+    out.victims = best->victims;
     return out;
   }
 
@@ -182,17 +182,51 @@ class DefaultPreemption final : public PostFilter {
   ClusterEvent::Mask interests() const override { return 0; }
 
  private:
-  std::vector<Candidate> find_candidates(const Framework& framework, const CycleState& state,
-                                         const PodInfo& pod, const Snapshot& snapshot,
-                                         const Diagnosis& diagnosis, Random& random,
-                                         Diagnosis& trial) const {
+  struct Search {
+    const Framework& framework;
+    const CycleState& state;
+    const PodInfo& pod;
+    const Snapshot& snapshot;
+    const Budgets budgets;
+    std::deque<PreemptionTrial>& fresh;    // those that are not remembered
+    std::vector<PreemptionTrial>* trials;  // by slot; null: nothing may be remembered
+  };
+
+  // From memory if the node is as it was.
+  static const PreemptionTrial& look_at(Search& search, const NodeInfo& node, Diagnosis& trial) {
+    const bool remembers = search.trials != nullptr && !node.is_nominated(search.pod);
+    auto& found =
+        remembers ? (*search.trials)[node.slot] : search.fresh.emplace_back(PreemptionTrial{});
+    if (!remembers || found.generation != node.generation) {
+      found = {};
+      found.generation = node.generation;
+      Status status = select_victims(search.framework, search.state, search.pod, node,
+                                     search.snapshot, search.budgets, found);
+      if (!status.ok() && remembers) {
+        found.refusal = search.state.known->keep(std::move(status));
+      } else if (!status.ok()) {
+        trial.refuse(node, std::move(status));
+        found.refusal = trial.of(node);
+      }
+    }
+    found.node = &node;
+    if (found.refusal != nullptr && remembers) trial.refuse(node, found.refusal);
+    return found;
+  }
+
+  std::vector<const PreemptionTrial*> find_candidates(Search search, const Diagnosis& diagnosis,
+                                                      Random& random, Diagnosis& trial) const {
+    const Snapshot& snapshot = search.snapshot;
     std::vector<const NodeInfo*> potential;
     for (const auto& node : snapshot.nodes) {
       if (refusal_of(diagnosis, *node) == Code::kUnschedulable) potential.push_back(node.get());
     }
-    std::vector<Candidate> out;
+    std::vector<const PreemptionTrial*> out;
     if (potential.empty()) return out;
-    const Budgets budgets(snapshot);
+    // Budgets change apart from the nodes.
+    if (search.state.known != nullptr && search.budgets.all.empty()) {
+      search.trials = &search.state.known->of_priority(search.pod.priority).trials;
+    }
     // Some that break no budget, besides those that do.
     const size_t enough = std::max<size_t>(
         1, std::min(potential.size(),
@@ -202,14 +236,10 @@ class DefaultPreemption final : public PostFilter {
     for (size_t i = 0; i < potential.size(); ++i) {
       if (out.size() >= enough && harmless > 0) break;
       const NodeInfo& node = *potential[(offset + i) % potential.size()];
-      Candidate candidate{node.name(), {}, 0};
-      Status status = select_victims(framework, state, pod, node, snapshot, budgets, candidate);
-      if (!status.ok()) {
-        trial.refuse(node, std::move(status));
-      } else if (!candidate.victims.empty()) {
-        harmless += candidate.violations == 0 ? 1 : 0;
-        out.push_back(std::move(candidate));
-      }
+      const auto& found = look_at(search, node, trial);
+      if (found.refusal != nullptr || found.victims.empty()) continue;
+      harmless += std::get<0>(found.rank) == 0 ? 1 : 0;
+      out.push_back(&found);
     }
     return out;
   }
