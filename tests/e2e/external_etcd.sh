@@ -139,8 +139,12 @@ say "$(wc -l <"$acknowledged") writes acknowledged"
 
 say "etcd gone, and back"
 kill -9 "${member[2]}"
-check_fails "a write" 'datastore|ServiceUnavailable|unable to handle|[Tt]imeout' on "$other" create configmap refused
-check_fails "a read" 'datastore|ServiceUnavailable|unable to handle|[Tt]imeout' on "$other" get configmap shared
+unavailable='datastore|ServiceUnavailable|unable to handle|[Tt]imeout'
+on "$other" get configmap shared >"$work/read" 2>&1 &
+reader=$!
+check_fails "a write" "$unavailable" on "$other" create configmap refused
+wait $reader && fail "a read succeeded: $(cat "$work/read")"
+check_out "a read" "$unavailable" cat "$work/read"
 start_member 1
 start_member 2
 wait_for 60 "recovery" on "$other" create configmap again

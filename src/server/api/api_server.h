@@ -46,7 +46,7 @@ class NodeConnector {
 struct ApiServerConfig {
   std::string service_cidr = "10.43.0.0/16";
   std::string service_node_port_range = "30000-32767";
-  bool shared_store = false;  // other servers write to it, too
+  bool shared_store = false;      // other servers write to it, too
   std::string advertise_address;  // "10.0.0.1:6443", for discovery
   std::string build_date = "1970-01-01T00:00:00Z";
   std::string git_commit;
