@@ -292,8 +292,11 @@ std::string status_json(const Error& error) {
   }
   if (error.retry_after_seconds != 0) details["retryAfterSeconds"] = error.retry_after_seconds;
   // Upstream has details, if empty ones, where an error of that sort could have some.
-  const bool always = error.reason == "Forbidden" || error.reason == "Timeout" ||
-                      error.reason == "TooManyRequests" || error.reason == "Invalid";
+  bool always = false;
+  for (const std::string_view reason :
+       {"Forbidden", "Invalid", "MethodNotAllowed", "NotFound", "Timeout", "TooManyRequests"}) {
+    always = always || error.reason == reason;
+  }
   if (always || !details.empty()) status["details"] = std::move(details);
   status["code"] = error.code;
   return status.dump(-1, ' ', false, ordered_json::error_handler_t::replace);

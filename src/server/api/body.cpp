@@ -143,6 +143,15 @@ api::ApiResult<std::unique_ptr<api::Object>> decode_protobuf_body(const Call& ca
   return object;
 }
 
+// DeleteOptions are the same in every group; anything else was not meant as options.
+api::ApiResult<Unit> check_is_delete_options(std::string_view kind) {
+  if (kind.empty() || kind == "DeleteOptions") return Unit{};
+  return Err(api::bad_request(
+      fmt::format("{} cannot be handled as a DeleteOptions: decoded object cannot be converted to "
+                  "DeleteOptions",
+                  kind)));
+}
+
 void check_manager(const std::string& manager, api::FieldErrors& errors) {
   if (manager.size() > kManagerMax) {
     errors.too_long("fieldManager", static_cast<int64_t>(kManagerMax));
@@ -209,11 +218,13 @@ api::ApiResult<api::metav1::DeleteOptions> delete_options(const Call& call) {
     if (media == api::MediaType::kProtobuf) {
       auto unwrapped = api::unwrap_protobuf(call.body);
       if (!unwrapped) return Err(api::bad_request(unwrapped.error().message));
+      ORCH_CHECK(check_is_delete_options(unwrapped->kind));
       if (auto ok = api::decode_protobuf(unwrapped->raw, type, &out); !ok) {
         return Err(api::bad_request(ok.error().message));
       }
     } else {
       ORCH_TRY(const std::string json, body_json(call, nullptr));
+      if (const auto given = api::peek_kind(json)) ORCH_CHECK(check_is_delete_options(given->kind));
       if (auto ok = api::decode_json(json, type, &out); !ok) {
         return Err(api::bad_request(
             fmt::format("DeleteOptions in version \"v1\" cannot be handled as a DeleteOptions: {}",

@@ -57,6 +57,8 @@ std::string bookmark_json(const api::ResourceInfo& resource, storage::Revision r
 std::string table_json(const Encoding& encoding, const api::ResourceInfo& resource,
                        const std::vector<Stored>& items, std::string_view list_meta,
                        bool with_columns);
+// kubectl's short form of an object's age; "<unknown>" when unset.
+std::string table_age(const api::Time& since, WallTime now);
 std::string partial_metadata_json(const Stored& stored, const OutputForm& form);
 // {"resourceVersion":"5","continue":"...","remainingItemCount":3}
 std::string list_meta_json(const Page& page);

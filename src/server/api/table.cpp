@@ -60,12 +60,7 @@ std::vector<api::Cell> cells_of(const Encoding& encoding, const api::ResourceInf
   if (resource.row != nullptr) return resource.row(**object, encoding.now);
   std::vector<api::Cell> cells(2);
   cells[0].text = (*object)->metadata.name;
-  const auto& created = (*object)->metadata.creationTimestamp;
-  cells[1].text =
-      created
-          ? human_duration(std::chrono::floor<Seconds>(encoding.now).time_since_epoch().count() -
-                           created.unix_seconds)
-          : "<unknown>";
+  cells[1].text = table_age((*object)->metadata.creationTimestamp, encoding.now);
   return cells;
 }
 
@@ -84,6 +79,12 @@ void append_columns(std::string& out, const api::ResourceInfo& resource) {
 }
 
 }  // namespace
+
+std::string table_age(const api::Time& since, WallTime now) {
+  if (!since) return "<unknown>";
+  return human_duration(std::chrono::floor<Seconds>(now).time_since_epoch().count() -
+                        since.unix_seconds);
+}
 
 std::string table_json(const Encoding& encoding, const api::ResourceInfo& resource,
                        const std::vector<Stored>& items, std::string_view list_meta,

@@ -81,6 +81,10 @@ TEST_CASE("Status documents") {
         R"({"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",)"
         R"("message":"deployments.apps \"web\" not found","reason":"NotFound",)"
         R"("details":{"name":"web","group":"apps","kind":"deployments"},"code":404})");
+  for (const int code : {404, 405}) {
+    CHECK(status_json(generic_server_response(code)).find(R"(,"details":{},"code":40)") !=
+          std::string::npos);
+  }
   CHECK(status_json(bad_request("x")) ==
         R"({"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",)"
         R"("message":"x","reason":"BadRequest","code":400})");

@@ -232,6 +232,7 @@ TEST_CASE("unknown resources of a known version have a Status, unknown paths hav
   ApiFixture api;
   const Answer unknown = api.get("/api/v1/nothings");
   refused(unknown, {404});
+  CHECK(unknown.at("details") == "{}");
   CHECK(unknown.at("reason") == "NotFound");
   CHECK(unknown.at("message") == "the server could not find the requested resource");
   refused(api.get("/api/v1/namespaces/default/nodes"), {404});

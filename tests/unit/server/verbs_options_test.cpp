@@ -74,6 +74,11 @@ TEST_CASE("options of lists are validated as upstream validates them") {
   CHECK(api.get(std::string(kPods) + "?fieldSelector=spec.x=1").at("message") ==
         "field label not supported: spec.x");
   CHECK(list("labelSelector=a%20b").status == 400);
+  // Pods by what old clients call their node; a label that is known and never filled.
+  api.post(kPods, pod("there", R"(,"nodeName":"n1")"));
+  api.post(kPods, pod("nowhere"));
+  CHECK(items_of(api.get(std::string(kPods) + "?fieldSelector=spec.host%3Dn1")) == "there ");
+  CHECK(items_of(api.get(std::string(kPods) + "?fieldSelector=status.podIPs%3D1.2.3.4")).empty());
 }
 
 TEST_CASE("lists are paged at one revision, and go on inconsistently after compaction") {
@@ -226,6 +231,13 @@ TEST_CASE("preconditions of updates and deletions, with upstream's texts") {
   CHECK(by_version.status == 409);
   CHECK(by_version.at("message").find("the ResourceVersion in the precondition (1)") !=
         std::string::npos);
+  // An object that strayed into the body is no wish to delete by default.
+  const Answer stray = api.del(one, R"({"kind":"ConfigMap","apiVersion":"v1"})");
+  CHECK(stray.status == 400);
+  CHECK(stray.at("message").find("cannot be handled as a DeleteOptions") != std::string::npos);
+  CHECK(
+      api.del(one, R"({"kind":"DeleteOptions","apiVersion":"apps/v1","dryRun":["All"]})").status ==
+      200);
   // The server's own times are kept, whatever is sent.
   const Answer put = api.put(
       one,

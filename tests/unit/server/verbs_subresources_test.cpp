@@ -64,6 +64,15 @@ TEST_CASE("scale reads and writes replicas") {
   CHECK(api.put(url, R"({"metadata":{"name":"d","resourceVersion":"1"},"spec":{"replicas":5}})")
             .status == 409);
   CHECK(api.get(std::string(kConfigMaps) + "/x/scale").status == 404);
+  const auto table = api.get(url, "application/json;as=Table;v=v1;g=meta.k8s.io");
+  CHECK(table.at("kind") == "Table");
+  CHECK(table.body.find(R"({"name":"Desired","type":"integer")") != std::string::npos);
+  CHECK(table.body.find(R"("cells":["d",1,0,"0s"],"object":{"kind":"PartialObjectMetadata")") !=
+        std::string::npos);
+  CHECK(api.get(url, "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io").at("kind") ==
+        "PartialObjectMetadata");
+  CHECK(api.get(url, "application/vnd.kubernetes.protobuf").body.substr(0, 4) ==
+        std::string("k8s\0", 4));
 }
 
 TEST_CASE("binding schedules a Pod once") {
@@ -156,6 +165,8 @@ TEST_CASE("tokens are bound to what exists") {
   CHECK(plain.at("kind") == "TokenRequest");
   CHECK(issuer.last.service_account == "sa");
   CHECK(issuer.last.service_account_uid.size() == 36);
+  CHECK(api.post(url, R"({"spec":{"boundObjectRef":{"kind":"ConfigMap","apiVersion":"v1"}}})")
+            .at("message") == "cannot bind token to object of type /v1, Kind=ConfigMap");
   const auto made = api.post(kPods, pod("p", R"(,"serviceAccountName":"sa","nodeName":"n")"));
   const auto bound =
       api.post(url, R"({"spec":{"boundObjectRef":{"kind":"Pod","apiVersion":"v1","name":"p"}}})");

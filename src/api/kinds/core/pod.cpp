@@ -90,13 +90,14 @@ void validate(const Object& object, const Object* old_object, FieldErrors& error
 
 std::string field_value(const Object& object, std::string_view field) {
   const auto& pod = static_cast<const Pod&>(object);
-  if (field == "spec.nodeName") return pod.spec.nodeName;
+  if (field == "spec.nodeName" || field == "spec.host") return pod.spec.nodeName;
   if (field == "spec.restartPolicy") return pod.spec.restartPolicy;
   if (field == "spec.schedulerName") return pod.spec.schedulerName;
   if (field == "spec.serviceAccountName") return pod.spec.serviceAccountName;
   if (field == "spec.hostNetwork") return pod.spec.hostNetwork ? "true" : "false";
   if (field == "status.phase") return pod.status.phase;
   if (field == "status.podIP") return pod.status.podIP;
+  if (field == "status.podIPs") return "";  // accepted upstream, and empty for every Pod
   return pod.status.nominatedNodeName;
 }
 
@@ -112,9 +113,11 @@ ResourceInfo pods_resource() {
   info.prepare_status = prepare_status;
   info.validate = validate;
   info.validate_status = validate_status;
-  info.selectable_fields = {
-      "spec.nodeName",    "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName",
-      "spec.hostNetwork", "status.phase",       "status.podIP",       "status.nominatedNodeName"};
+  info.selectable_fields = {"spec.nodeName",      "spec.host",
+                            "spec.restartPolicy", "spec.schedulerName",
+                            "spec.hostNetwork",   "spec.serviceAccountName",
+                            "status.phase",       "status.podIP",
+                            "status.podIPs",      "status.nominatedNodeName"};
   info.field_value = field_value;
   info.columns = pod_columns();
   info.row = pod_row;

@@ -65,6 +65,27 @@ api::ApiResult<Scale> scale_of(const api::ResourceInfo& resource, const Stored& 
   return scale_of(resource, *object);
 }
 
+// How a Scale is shown, as if it were a resource.
+api::ResourceInfo shown_scale() {
+  api::ResourceInfo info;
+  info.group = "autoscaling";
+  info.version = "v1";
+  info.kind = "Scale";
+  info.type = &Scale::type_info();
+  info.columns = {{"Name", "string", "name", "Name must be unique within a namespace.", 0},
+                  {"Desired", "integer", "", "The number of replicas wanted.", 0},
+                  {"Available", "integer", "", "The number of replicas there are.", 0},
+                  {"Age", "string", "", "Time since the object was created.", 0}};
+  info.row = [](const api::Object& object, WallTime now) {
+    const auto& scale = static_cast<const Scale&>(object);
+    return std::vector<api::Cell>{{scale.metadata.name, false},
+                                  {std::to_string(scale.spec.replicas), true},
+                                  {std::to_string(scale.status.replicas), true},
+                                  {table_age(scale.metadata.creationTimestamp, now), false}};
+  };
+  return info;
+}
+
 // One write of a scale: what the body wants, and the owner with it.
 class ScaleWrite {
  public:
@@ -167,8 +188,8 @@ Answer serve_scale(ApiServer& server, Call& call, const api::ResourceInfo& resou
     ORCH_TRY(stored, ScaleWrite(server, call, resource).run());
   }
   ORCH_TRY(const Scale scale, scale_of(resource, stored));
-  answer_json(encoding, api::to_json(scale), &Scale::type_info(), 200, response);
-  return Unit{};
+  const Stored shown(Stored::pack(Registry::encode(scale)), stored.revision());
+  return answer_object(encoding, shown_scale(), shown, 200, response);
 }
 
 }  // namespace orch::server

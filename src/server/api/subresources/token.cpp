@@ -61,8 +61,9 @@ api::ApiResult<Unit> bind_to(ApiServer& server, const TokenRequest& request,
     subject.bound_to_node = true;
     return Unit{};
   }
-  return Err(api::bad_request(
-      fmt::format("cannot bind token to object of type {}, Kind={}", ref->apiVersion, ref->kind)));
+  const bool grouped = ref->apiVersion.find('/') != std::string::npos;
+  return Err(api::bad_request(fmt::format("cannot bind token to object of type {}{}, Kind={}",
+                                          grouped ? "" : "/", ref->apiVersion, ref->kind)));
 }
 
 }  // namespace
