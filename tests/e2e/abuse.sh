@@ -137,6 +137,10 @@ ask 400 'duplicate field' POST "$maps?fieldValidation=Strict" $json
 ask 201 '"f"' POST "$maps?fieldValidation=Warn" $json -D "$work/headers"
 grep -iq '^warning: 299 .*duplicate field' "$work/headers" || fail "no warning: $(cat "$work/headers")"
 
+say "HTTP/2: whoever offers it gets HTTP/1.1, so none of its floods"
+api GET /readyz --http2 -w '%{http_version}' >/dev/null
+[ "$(cat "$work/code")" = 1.1 ] || fail "the server chose HTTP/$(cat "$work/code")"
+
 say "connections that say nothing, or half of it"
 before=$(resident)
 cat >"$work/connections.py" <<'PY'
