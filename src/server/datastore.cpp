@@ -124,11 +124,6 @@ void IdentityKeeper::repeat() {
   });
 }
 
-void IdentityKeeper::check() {
-  std::lock_guard lock(mutex_);
-  look();
-}
-
 void IdentityKeeper::look() {
   const auto secrets = token_secrets("", directory_);
   if (!secrets || secrets->now.empty()) return;

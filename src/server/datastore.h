@@ -38,8 +38,7 @@ class IdentityKeeper : public std::enable_shared_from_this<IdentityKeeper> {
   static std::shared_ptr<IdentityKeeper> create(Env& env, std::shared_ptr<etcd::EtcdClient> client,
                                                 storage::KvStore& store, std::string directory);
   void start();
-  void stop();   // waits for a look that is under way
-  void check();  // one look, at once
+  void stop();  // waits for a look that is under way
 
  private:
   IdentityKeeper(Env& env, std::shared_ptr<etcd::EtcdClient> client, storage::KvStore& store,
