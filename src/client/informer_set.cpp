@@ -13,7 +13,8 @@ std::vector<std::string> controller_uid(const api::Object& object) {
   return {};
 }
 
-std::vector<std::string> namespace_of(const api::Object& object) {
+std::vector<std::string> namespace_of_orphan(const api::Object& object) {
+  if (!controller_uid(object).empty()) return {};
   return {object.metadata.namespace_};
 }
 
@@ -45,8 +46,10 @@ InformerBase& InformerSet::get(const api::ResourceInfo& resource) {
     informer = std::make_unique<InformerBase>(impl_->env, impl_->transport, resource);
     impl_->in_order.push_back(informer.get());
     informer->add_index("owner", controller_uid);
-    informer->add_index("namespace", namespace_of);
-    if (resource.type == &api::corev1::Pod::type_info()) informer->add_index("node", node_of);
+    if (resource.type == &api::corev1::Pod::type_info()) {
+      informer->add_index("node", node_of);
+      informer->add_index("orphan", namespace_of_orphan);
+    }
     if (impl_->started) informer->start();
   }
   return *informer;

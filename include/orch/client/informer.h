@@ -88,8 +88,8 @@ class Lister {
   const InformerBase* base_ = nullptr;
 };
 
-// All informers of a process: one per resource, shared. Every informer has the indexes "owner"
-// (controller owner's uid) and "namespace"; Pods also "node" (spec.nodeName).
+// All informers of a process: one per resource, shared. Each has the index "owner" (controller's
+// uid); Pods also "node" (spec.nodeName) and "orphan" (the namespace of those without controller).
 class InformerSet {
  public:
   InformerSet(Env& env, Transport& transport);

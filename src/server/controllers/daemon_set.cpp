@@ -48,7 +48,7 @@ class DaemonSetReconciler final : public client::Reconciler {
     ORCH_TRY(const auto revision,
              history_.resolve(*set, set->spec.template_, revisions, collisions));
     const bool may_act = expectations_->satisfied(key.str());
-    ORCH_TRY(auto pods, control_.claim(*set, selector, pods_.list(key.namespace_),
+    ORCH_TRY(auto pods, control_.claim(*set, selector, pods_to_claim(pods_, *set),
                                        [](const Pod&) { return true; }));
     auto& backoff = backoff_of(key, *set);
     const DaemonSetInput input{*set,

@@ -126,7 +126,7 @@ class JobReconciler final : public client::Reconciler {
     ORCH_TRY(const auto selector, workload_selector(job.spec.selector));
     const bool going = job.metadata.deletionTimestamp.has_value();
     std::vector<PodPtr> claimed;
-    for (const auto& pod : pods_.list(job.metadata.namespace_)) {
+    for (const auto& pod : pods_to_claim(pods_, job)) {
       const auto* controller = controller_of(*pod);
       const bool matches = selector.matches(pod->metadata.labels);
       if (controller != nullptr) {

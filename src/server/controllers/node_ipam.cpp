@@ -1,6 +1,7 @@
 // Node IPAM: every node gets a /24 of the cluster CIDR for its pods.
 #include <fmt/format.h>
 
+#include <functional>
 #include <map>
 #include <set>
 
@@ -16,13 +17,20 @@ using corev1::Node;
 
 constexpr int kNodeBits = 24;
 
-// The first free block; nullopt when all are taken. Pure.
-std::optional<std::string> next_block(const Cidr& cluster, const std::set<std::string>& taken) {
+constexpr const char* kByBlock = "pod-cidr";
+
+// The first free block from the `from`th on, then from the first; nullopt when all are taken.
+// `from` becomes the place of the one found. Pure.
+std::optional<std::string> next_block(const Cidr& cluster, uint32_t& from,
+                                      const std::function<bool(const std::string&)>& taken) {
   const uint32_t size = uint32_t{1} << (32 - kNodeBits);
   const uint32_t blocks = uint32_t{1} << (kNodeBits - cluster.bits);
   for (uint32_t i = 0; i < blocks; ++i) {
-    std::string block = fmt::format("{}/{}", cluster.address(i * size), kNodeBits);
-    if (taken.count(block) == 0) return block;
+    const uint32_t at = (from + i) % blocks;
+    std::string block = fmt::format("{}/{}", cluster.address(at * size), kNodeBits);
+    if (taken(block)) continue;
+    from = at;
+    return block;
   }
   return std::nullopt;
 }
@@ -30,10 +38,16 @@ std::optional<std::string> next_block(const Cidr& cluster, const std::set<std::s
 class NodeIpamReconciler final : public client::Reconciler {
  public:
   NodeIpamReconciler(client::ControllerContext& context, Cidr cluster)
-      : context_(context), cluster_(cluster), nodes_(context.informers.lister<Node>()) {}
+      : context_(context), cluster_(cluster), nodes_(context.informers.lister<Node>()) {
+    context.informers.get<Node>().add_index(kByBlock, [](const Object& object) {
+      const auto& block = static_cast<const Node&>(object).spec.podCIDR;
+      return block.empty() ? std::vector<std::string>{} : std::vector<std::string>{block};
+    });
+  }
 
   client::ReconcileResult reconcile(const ObjectKey& key) override {
     auto node = nodes_.get("", key.name);
+    if (!node) from_ = 0;  // its block may be free
     if (!node || !node->spec.podCIDR.empty()) return client::done();
     // The cache may not show yet what was given out a moment ago. A node that is gone, or has come
     // back as another, holds nothing.
@@ -42,11 +56,12 @@ class NodeIpamReconciler final : public client::Reconciler {
       return !known || known->metadata.uid != entry.second.uid ||
              known->spec.podCIDR == entry.second.block;
     });
-    std::set<std::string> taken;
-    for (const auto& other : nodes_.list()) taken.insert(other->spec.podCIDR);
-    for (const auto& [name, given] : given_) taken.insert(given.block);
     if (given_.count(key.name) != 0) return client::done();
-    auto block = next_block(cluster_, taken);
+    std::set<std::string_view> given;
+    for (const auto& [name, one] : given_) given.insert(one.block);
+    auto block = next_block(cluster_, from_, [&](const std::string& candidate) {
+      return given.contains(candidate) || !nodes_.by_index(kByBlock, candidate).empty();
+    });
     if (!block) {
       context_.events.record(client::subject_of(*node), "Normal", "CIDRNotAvailable",
                              fmt::format("Node {} status is now: CIDRNotAvailable", key.name));
@@ -70,7 +85,9 @@ class NodeIpamReconciler final : public client::Reconciler {
   struct Given {
     std::string uid, block;
   };
-  std::map<std::string, Given> given_;  // by node name; one strand, no lock
+  // One strand, no lock.
+  std::map<std::string, Given> given_;  // by node name
+  uint32_t from_ = 0;                   // blocks before it were taken when last looked at
 };
 
 }  // namespace

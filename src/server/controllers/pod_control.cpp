@@ -28,6 +28,17 @@ bool is_namespace_terminating(const Error& error) {
                      [](const Cause& cause) { return cause.type == "NamespaceTerminating"; });
 }
 
+std::vector<PodPtr> pods_to_claim(const client::Lister<Pod>& pods, const Object& owner) {
+  auto out = pods.by_index("owner", owner.metadata.uid);
+  auto orphans = pods.by_index("orphan", owner.metadata.namespace_);
+  // A uid names one object, but an owner reference may come from another namespace.
+  std::erase_if(
+      out, [&](const auto& pod) { return pod->metadata.namespace_ != owner.metadata.namespace_; });
+  out.insert(out.end(), std::make_move_iterator(orphans.begin()),
+             std::make_move_iterator(orphans.end()));
+  return out;
+}
+
 Result<std::vector<PodPtr>, client::ReconcileError> PodControl::claim(
     const Object& owner, const LabelSelector& selector, const std::vector<PodPtr>& pods,
     const std::function<bool(const Pod&)>& wanted) {

@@ -26,6 +26,11 @@ struct ReplicaFailure {
 Result<api::LabelSelector, client::ReconcileError> workload_selector(
     const api::Ptr<api::metav1::LabelSelector>& selector);
 
+// The pods that an owner may have a say in: its own and the namespace's orphans. A namespace may
+// hold a hundred thousand others.
+std::vector<PodPtr> pods_to_claim(const client::Lister<api::corev1::Pod>& pods,
+                                  const api::Object& owner);
+
 class PodControl {
  public:
   PodControl(client::ControllerContext& context, std::shared_ptr<client::Expectations> expectations)

@@ -51,8 +51,8 @@ class ReplicaReconciler final : public client::Reconciler {
     ORCH_TRY(const auto selector, workload_selector(set.spec.selector));
     // Asked before the pods are read: what is satisfied then is in what is read.
     const bool may_act = expectations_->satisfied(key.str());
-    ORCH_TRY(const auto active,
-             control_.claim(*found->owner, selector, pods_.list(key.namespace_), is_active));
+    ORCH_TRY(const auto active, control_.claim(*found->owner, selector,
+                                               pods_to_claim(pods_, *found->owner), is_active));
     ReplicaFailure failure;
     if (!set.metadata.deletionTimestamp && may_act) failure = act(*found, active);
     auto status = plan_status(set, active, failure, context_.env.clock.now());

@@ -37,7 +37,7 @@ class StatefulSetReconciler final : public client::Reconciler {
     if (!set) return client::done();
     ORCH_TRY(const auto selector, workload_selector(set->spec.selector));
     ORCH_TRY(auto pods,
-             control_.claim(*set, selector, pods_.list(key.namespace_), [&](const Pod& pod) {
+             control_.claim(*set, selector, pods_to_claim(pods_, *set), [&](const Pod& pod) {
                return ordinal_of(*set, pod.metadata.name).has_value();
              }));
     ORCH_TRY(const auto revisions, history_.claim(*set, selector));

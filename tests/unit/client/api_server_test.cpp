@@ -114,7 +114,7 @@ TEST_CASE("an informer follows the server; its indexes too") {
 
   f.post(server::test::kPods, server::test::pod("p", R"(,"nodeName":"n1")"));
   CHECK(pods.by_index("node", "n1").size() == 1);
-  CHECK(pods.by_index("namespace", "default").size() == 1);
+  CHECK(pods.by_index("orphan", "default").size() == 1);
 }
 
 TEST_CASE("events are stored and counted up") {
