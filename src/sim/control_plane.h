@@ -1,6 +1,6 @@
 // A whole control plane in the simulated world: the memory store, the API server with admission,
-// all controllers, the scheduler. Store and API server live as long as it does; controllers and
-// scheduler crash and start again.
+// all controllers, the scheduler, each with the identity and the rights it has in a real server.
+// Store and API server live as long as it does; controllers and scheduler crash and start again.
 #pragma once
 
 #include <functional>
@@ -56,8 +56,10 @@ class ControlPlane {
   client::InformerSet& informers() { return *informers_; }
 
  private:
+  struct Access;
   struct Component;
   Component& component(const std::string& name);
+  Access& access_of(Component& component, const server::UserInfo& user);
   void begin(Component& component);
 
   Env& env_;

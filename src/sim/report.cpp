@@ -17,9 +17,18 @@ long peak_mib() {
   return use.ru_maxrss / 1024;
 }
 
-std::string share(const api::Quantity& part, const api::Quantity& whole) {
-  const auto of = static_cast<double>(whole.milli());
-  return of > 0 ? fmt::format("{:.1f}%", 100 * static_cast<double>(part.milli()) / of) : "-";
+// "12.5 of 80 cores requested (15.6%)"
+std::string use(std::string_view resource, const api::Quantity& part, const api::Quantity& whole) {
+  const bool memory = resource == "memory";
+  const auto in_units = [memory](const api::Quantity& q) {
+    return memory ? static_cast<double>(q.value()) / (1 << 30)
+                  : static_cast<double>(q.milli()) / 1000;
+  };
+  const double wanted = in_units(part), there = in_units(whole);
+  const std::string share =
+      there > 0 ? fmt::format("{:.1f}%", 100 * wanted / there) : std::string("-");
+  return fmt::format("{:.1f} of {:.1f} {} requested ({})", wanted, there, memory ? "GiB" : "cores",
+                     share);
 }
 
 }  // namespace
@@ -49,8 +58,7 @@ std::string Report::text() {
   for (const auto& [resource, total] : allocatable) {
     const auto is = requested.find(resource);
     const api::Quantity wanted = is == requested.end() ? api::Quantity() : is->second;
-    out += fmt::format("  {:<22} {} of {} requested ({})\n", resource, wanted.str(), total.str(),
-                       share(wanted, total));
+    out += fmt::format("  {:<22} {}\n", resource, use(resource, wanted, total));
   }
   out += fmt::format("  pods without a node    {}\n", waiting);
   std::vector<std::pair<size_t, std::string>> by_count;

@@ -4,14 +4,17 @@
 
 #include <algorithm>
 #include <ctime>
+#include <map>
 #include <memory>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "orch/api/appsv1.h"
 #include "orch/api/codec.h"
 #include "orch/api/corev1.h"
 #include "orch/api/quota.h"
 #include "orch/base/file.h"
+#include "orch/base/json_scan.h"
 #include "sim/control_plane.h"
 #include "sim/hollow_nodes.h"
 #include "sim/report.h"
@@ -39,6 +42,34 @@ WireOptions wire_options() {
   return out;
 }
 
+// The path of the first amount that is no quantity, of which the decoder says no more than that; ""
+// = there is none.
+std::string bad_quantity(std::string_view json, const std::string& path, int depth = 0) {
+  constexpr std::string_view kAmounts[] = {"requests", "limits", "capacity", "allocatable", "hard"};
+  constexpr int kDepthMax = 32;
+  std::string found;
+  if (depth > kDepthMax) return found;
+  json_members(json, [&](std::string_view key, std::string_view value) {
+    const std::string here = fmt::format("{}{}{}", path, path.empty() ? "" : ".", key);
+    if (std::find(std::begin(kAmounts), std::end(kAmounts), key) == std::end(kAmounts)) {
+      found = bad_quantity(value, here, depth + 1);
+      return found.empty();
+    }
+    json_members(value, [&](std::string_view resource, std::string_view amount) {
+      const std::string text = json_string(amount).value_or(std::string(amount));
+      if (!api::Quantity::parse(text)) found = fmt::format("{}[{}]", here, resource);
+      return found.empty();
+    });
+    return found.empty();
+  });
+  size_t index = 0;
+  json_elements(json, [&](std::string_view element) {
+    found = bad_quantity(element, fmt::format("{}[{}]", path, index++), depth + 1);
+    return found.empty();
+  });
+  return found;
+}
+
 class Simulation {
  public:
   explicit Simulation(const SimulateConfig& config)
@@ -60,13 +91,22 @@ class Simulation {
   std::string report();
 
  private:
-  using Objects = std::vector<std::unique_ptr<api::Object>>;
+  struct Wanted {
+    std::string where;  // in which file
+    const api::ResourceInfo* resource;
+    std::unique_ptr<api::Object> object;
+  };
   Result<Unit, std::string> load();
   Result<Unit, std::string> load_file(const std::string& path);
-  Result<Unit, std::string> make_nodes();
+  Result<Unit, std::string> load_object(const std::string& where, const std::string& json);
+  Result<Unit, std::string> load_node(const std::string& where, corev1::Node node);
+  Result<Unit, std::string> size_nodes();
+  Result<Unit, std::string> size_pods();
+  Result<Unit, std::string> make_homes();
+  void make_nodes();
   Result<Unit, std::string> make_objects();
   Result<Unit, std::string> make_pods();
-  Result<Unit, std::string> create(const api::Object& object);
+  Result<Unit, std::string> create(const Wanted& wanted, bool dry_run);
   void on_pod(const api::ObjectPtr& old, const api::ObjectPtr& now);
   void wait_for_rest();
 
@@ -78,9 +118,11 @@ class Simulation {
   Wire wire_;
   ControlPlane plane_;
   std::unique_ptr<HollowNodes> nodes_;
-  Objects objects_;  // of the files, without Nodes
-  std::vector<std::shared_ptr<corev1::Node>> machines_;
+  std::vector<Wanted> objects_;  // of the files, without Nodes
+  std::map<std::string, corev1::Node> machines_;
+  std::map<std::string, api::Quantity> pod_size_;
   std::unordered_map<std::string, MonoTime> created_;  // pods not running yet, by uid
+  std::unordered_set<std::string> ending_;             // pods that run and will end by themselves
   MonoTime last_change_{};
   Report report_;
   const std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
@@ -95,40 +137,76 @@ Result<Unit, std::string> Simulation::load_file(const std::string& path) {
   size_t number = 0;
   for (const std::string& document : *documents) {
     const std::string where = fmt::format("{}: document {}", path, ++number);
-    auto kind = api::peek_kind(document);
-    if (!kind) return Err(fmt::format("{}: {}", where, kind.error().message));
-    const auto* resource = api::find_resource_by_kind(kind->group, kind->version, kind->kind);
-    if (resource == nullptr) {
-      return Err(
-          fmt::format("{}: no kind \"{}\" in \"{}\"", where, kind->kind, kind->api_version()));
+    const auto kind = json_string_at(document, "kind").value_or("");
+    const auto items = json_member(document, "items");
+    if (!items || !kind.ends_with("List")) {
+      ORCH_CHECK(load_object(where, document));
+      continue;
     }
-    std::vector<std::string> findings;
-    api::DecodeOptions strict;
-    strict.strict_findings = &findings;
-    auto object = api::decode_object(document, *resource->type, strict);
-    if (!object) return Err(fmt::format("{}: {}", where, object.error().message));
-    if (!findings.empty()) return Err(fmt::format("{}: {}", where, findings.front()));
-    if (resource->namespaced && (*object)->metadata.namespace_.empty()) {
-      (*object)->metadata.namespace_ = "default";
-    }
-    if (resource->type == &corev1::Node::type_info()) {
-      machines_.push_back(std::make_shared<corev1::Node>(static_cast<corev1::Node&>(**object)));
-    } else {
-      objects_.push_back(std::move(*object));
-    }
+    Result<Unit, std::string> loaded = Unit{};
+    size_t item = 0;
+    const bool all = json_elements(*items, [&](std::string_view element) {
+      loaded = load_object(fmt::format("{}: items[{}]", where, item++), std::string(element));
+      return bool(loaded);
+    });
+    ORCH_CHECK(loaded);
+    if (!all) return Err(fmt::format("{}: items: not a list", where));
   }
   return Unit{};
 }
 
-Result<Unit, std::string> Simulation::load() {
-  for (const auto& file : config_.files) ORCH_CHECK(load_file(file));
-  for (const auto& machine : machines_) {
-    auto& status = machine->status;
-    if (status.allocatable.empty()) status.allocatable = status.capacity;
-    if (status.capacity.empty()) status.capacity = status.allocatable;
-    if (!status.allocatable.contains("pods")) status.allocatable["pods"] = api::Quantity::of(110);
-    machine->metadata.labels.emplace("kubernetes.io/hostname", machine->metadata.name);
+Result<Unit, std::string> Simulation::load_object(const std::string& where,
+                                                  const std::string& json) {
+  auto kind = api::peek_kind(json);
+  if (!kind) return Err(fmt::format("{}: {}", where, kind.error().message));
+  const auto* resource = api::find_resource_by_kind(kind->group, kind->version, kind->kind);
+  if (resource == nullptr) {
+    return Err(fmt::format("{}: no kind \"{}\" in \"{}\"", where, kind->kind, kind->api_version()));
   }
+  std::vector<std::string> findings;
+  api::DecodeOptions strict;
+  strict.strict_findings = &findings;
+  auto object = api::decode_object(json, *resource->type, strict);
+  if (!object) {
+    const std::string field = bad_quantity(json, "");
+    return Err(
+        fmt::format("{}: {}{}{}", where, field, field.empty() ? "" : ": ", object.error().message));
+  }
+  if (!findings.empty()) return Err(fmt::format("{}: {}", where, findings.front()));
+  if (resource->type == &corev1::Node::type_info()) {
+    return load_node(where, std::move(static_cast<corev1::Node&>(**object)));
+  }
+  if (resource->namespaced && (*object)->metadata.namespace_.empty()) {
+    (*object)->metadata.namespace_ = "default";
+  }
+  objects_.push_back({where, resource, std::move(*object)});
+  return Unit{};
+}
+
+Result<Unit, std::string> Simulation::load_node(const std::string& where, corev1::Node node) {
+  const auto refuse = [&](std::string_view field, std::string_view why) {
+    return Err(fmt::format("{}: Node {}: {}: {}", where, node.metadata.name, field, why));
+  };
+  auto& status = node.status;
+  if (status.allocatable.empty()) status.allocatable = status.capacity;
+  if (status.capacity.empty()) status.capacity = status.allocatable;
+  if (status.allocatable.empty()) return refuse("status.allocatable", "Required value");
+  for (const auto& [resource, quantity] : status.allocatable) {
+    if (quantity.sign() < 0) {
+      return refuse(fmt::format("status.allocatable[{}]", resource),
+                    "must be greater than or equal to 0");
+    }
+  }
+  if (!status.allocatable.contains("pods")) status.allocatable["pods"] = api::Quantity::of(110);
+  node.metadata.labels.emplace("kubernetes.io/hostname", node.metadata.name);
+  const auto wrong = api::validate(api::resource_of<corev1::Node>(), node, nullptr);
+  if (!wrong.empty()) return refuse(wrong.front().field, wrong.front().message);
+  if (machines_.contains(node.metadata.name)) return refuse("metadata.name", "Duplicate value");
+  machines_.emplace(node.metadata.name, std::move(node));
+  return Unit{};
+}
+
+Result<Unit, std::string> Simulation::size_nodes() {
   const std::pair<const char*, const std::string*> sizes[] = {
       {"cpu", &config_.node_cpu}, {"memory", &config_.node_memory}, {"pods", &config_.node_pods}};
   std::map<std::string, api::Quantity> size;
@@ -140,12 +218,12 @@ Result<Unit, std::string> Simulation::load() {
     size[resource] = *quantity;
   }
   for (uint32_t i = 0; i < config_.nodes; ++i) {
-    auto node = std::make_shared<corev1::Node>();
-    node->metadata.name = fmt::format("node-{:05}", i);
-    node->metadata.labels = {{"kubernetes.io/hostname", node->metadata.name},
-                             {"topology.kubernetes.io/zone", fmt::format("zone-{}", i % 3)}};
-    node->status.allocatable = node->status.capacity = size;
-    machines_.push_back(std::move(node));
+    corev1::Node node;
+    node.metadata.name = fmt::format("node-{:05}", i);
+    node.metadata.labels = {{"kubernetes.io/hostname", node.metadata.name},
+                            {"topology.kubernetes.io/zone", fmt::format("zone-{}", i % 3)}};
+    node.status.allocatable = node.status.capacity = size;
+    machines_.emplace(node.metadata.name, std::move(node));
   }
   if (machines_.empty()) {
     return Err(std::string("there are no nodes: give --nodes, or a file with Nodes"));
@@ -153,65 +231,79 @@ Result<Unit, std::string> Simulation::load() {
   return Unit{};
 }
 
-// ---- the run ----
-
-Result<Unit, std::string> Simulation::create(const api::Object& object) {
-  auto made = plane_.admin().raw().write(
-      *api::find_resource_by_kind(object.type().group, object.type().version, object.type().kind),
-      "create", object, "");
-  if (made) return Unit{};
-  return Err(fmt::format("{} {}: {}", object.type().kind, api::key_of(object).str(),
-                         made.error().message));
-}
-
-Result<Unit, std::string> Simulation::make_nodes() {
-  HollowOptions options;
-  options.start_min = Millis{500};
-  options.start_max = Millis{1500};
-  nodes_ = std::make_unique<HollowNodes>(env_, *node_random_, plane_, plane_.informers(), options);
-  for (const auto& machine : machines_) {
-    // Bad ones are to be refused by name, here.
-    corev1::Node checked = *machine;
-    if (auto wrong = api::validate(api::resource_of<corev1::Node>(), checked, nullptr);
-        !wrong.empty()) {
-      return Err(fmt::format("Node {}: {}: {}", machine->metadata.name, wrong.front().field,
-                             wrong.front().message));
-    }
-    nodes_->add(*machine);
-  }
-  report_.nodes = machines_.size();
-  // Heartbeats are spread over ten seconds; new nodes carry a taint until they are seen to be well.
-  executor_.advance(Seconds{15});
-  return Unit{};
-}
-
-Result<Unit, std::string> Simulation::make_objects() {
-  // Names of things that others live in come first.
-  std::stable_partition(objects_.begin(), objects_.end(), [](const auto& object) {
-    const auto kind = object->type().kind;
-    return kind == "Namespace" || kind == "PriorityClass" || kind == "StorageClass";
-  });
-  for (const auto& object : objects_) {
-    ORCH_CHECK(create(*object));
-    executor_.advance(Millis{1});  // a new namespace gets its service account
-  }
-  return Unit{};
-}
-
-Result<Unit, std::string> Simulation::make_pods() {
-  appsv1::Deployment deployment;
-  auto& pod = deployment.spec.template_.spec;
-  auto& container = pod.containers.emplace_back();
-  container.name = "c";
-  container.image = "registry.k8s.io/pause:3.10";
+Result<Unit, std::string> Simulation::size_pods() {
   for (const auto& [resource, text] :
        {std::pair{"cpu", &config_.pod_cpu}, std::pair{"memory", &config_.pod_memory}}) {
     auto quantity = api::Quantity::parse(*text);
     if (!quantity || quantity->sign() < 0) {
       return Err(fmt::format("--pod-{}: \"{}\" is not a quantity", resource, *text));
     }
-    container.resources.requests[resource] = *quantity;
+    pod_size_[resource] = *quantity;
   }
+  return Unit{};
+}
+
+// All that can be wrong is said before anything runs.
+Result<Unit, std::string> Simulation::load() {
+  for (const auto& file : config_.files) ORCH_CHECK(load_file(file));
+  ORCH_CHECK(size_nodes());
+  return size_pods();
+}
+
+// ---- the run ----
+
+Result<Unit, std::string> Simulation::create(const Wanted& wanted, bool dry_run) {
+  client::Request request;
+  request.verb = "create";
+  request.group = wanted.resource->group;
+  request.version = wanted.resource->version;
+  request.resource = wanted.resource->plural;
+  if (wanted.resource->namespaced) request.namespace_ = wanted.object->metadata.namespace_;
+  request.body = api::to_json(*wanted.object);
+  if (dry_run) request.query.emplace_back("dryRun", "All");
+  auto made = plane_.admin().raw().transport().call(request);
+  if (made) return Unit{};
+  return Err(wanted.where + ": " + made.error().message);
+}
+
+// Things that others live in or refer to, for good; and whether the API takes all the rest.
+Result<Unit, std::string> Simulation::make_homes() {
+  const auto others = std::stable_partition(objects_.begin(), objects_.end(), [](const auto& one) {
+    const auto kind = one.resource->kind;
+    return kind == "Namespace" || kind == "PriorityClass" || kind == "StorageClass" ||
+           kind == "CustomResourceDefinition";
+  });
+  for (auto one = objects_.begin(); one != others; ++one) ORCH_CHECK(create(*one, false));
+  executor_.advance(Seconds{1});  // a new namespace gets its service account
+  objects_.erase(objects_.begin(), others);
+  for (const auto& one : objects_) ORCH_CHECK(create(one, true));
+  return Unit{};
+}
+
+void Simulation::make_nodes() {
+  HollowOptions options;
+  options.start_min = Millis{500};
+  options.start_max = Millis{1500};
+  nodes_ = std::make_unique<HollowNodes>(env_, *node_random_, plane_, plane_.informers(), options);
+  for (const auto& [name, machine] : machines_) nodes_->add(machine);
+  report_.nodes = machines_.size();
+  // Heartbeats are spread over ten seconds; new nodes carry a taint until they are seen to be well.
+  executor_.advance(Seconds{15});
+}
+
+Result<Unit, std::string> Simulation::make_objects() {
+  for (const auto& one : objects_) ORCH_CHECK(create(one, false));
+  return Unit{};
+}
+
+Result<Unit, std::string> Simulation::make_pods() {
+  auto made_here = std::make_unique<appsv1::Deployment>();
+  appsv1::Deployment& deployment = *made_here;
+  const Wanted wanted{"--pods", &api::resource_of<appsv1::Deployment>(), std::move(made_here)};
+  auto& container = deployment.spec.template_.spec.containers.emplace_back();
+  container.name = "c";
+  container.image = "registry.k8s.io/pause:3.10";
+  container.resources.requests = pod_size_;
   deployment.metadata.namespace_ = "default";
   deployment.spec.selector.emplace();
   for (uint32_t made = 0, number = 0; made < config_.pods; ++number) {
@@ -221,7 +313,7 @@ Result<Unit, std::string> Simulation::make_pods() {
     deployment.spec.replicas = static_cast<int32_t>(count);
     deployment.spec.selector->matchLabels = {{"app", deployment.metadata.name}};
     deployment.spec.template_.metadata.labels = {{"app", deployment.metadata.name}};
-    ORCH_CHECK(create(deployment));
+    ORCH_CHECK(create(wanted, false));
     made += count;
     executor_.advance(Micros{1'000'000LL * count / config_.rate});
   }
@@ -229,12 +321,18 @@ Result<Unit, std::string> Simulation::make_pods() {
 }
 
 void Simulation::on_pod(const api::ObjectPtr& old, const api::ObjectPtr& now) {
+  last_change_ = clock_.mono();
   if (!now) {
     created_.erase(old->metadata.uid);
+    ending_.erase(old->metadata.uid);
     return;
   }
   const auto& pod = static_cast<const corev1::Pod&>(*now);
-  last_change_ = clock_.mono();
+  if (pod.status.phase == "Running" && pod.spec.restartPolicy != "Always") {
+    ending_.insert(pod.metadata.uid);
+  } else {
+    ending_.erase(pod.metadata.uid);
+  }
   if (!old) created_.emplace(pod.metadata.uid, clock_.mono());
   if (pod.status.phase == "Pending" || pod.status.phase.empty()) return;
   const auto at = created_.find(pod.metadata.uid);
@@ -247,9 +345,9 @@ void Simulation::on_pod(const api::ObjectPtr& old, const api::ObjectPtr& now) {
 void Simulation::wait_for_rest() {
   const MonoTime deadline = clock_.mono() + kPatience;
   last_change_ = clock_.mono();
-  while (clock_.mono() < deadline && clock_.mono() - last_change_ < kRest) {
+  while (clock_.mono() < deadline && (clock_.mono() - last_change_ < kRest || !ending_.empty())) {
     executor_.advance(kStep);
-    if (created_.empty() && clock_.mono() - last_change_ >= Seconds{5}) return;
+    if (created_.empty() && ending_.empty() && clock_.mono() - last_change_ >= Seconds{5}) return;
   }
 }
 
@@ -265,7 +363,8 @@ Result<Unit, std::string> Simulation::run() {
   plane_.informers().get<corev1::Pod>().add_handler(
       [this](const api::ObjectPtr& old, const api::ObjectPtr& now) { on_pod(old, now); });
   ORCH_CHECK(plane_.start());
-  ORCH_CHECK(make_nodes());
+  ORCH_CHECK(make_homes());
+  make_nodes();
   ORCH_CHECK(make_objects());
   ORCH_CHECK(make_pods());
   wait_for_rest();

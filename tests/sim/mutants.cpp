@@ -137,19 +137,29 @@ class Restless final : public Tamper {
   api::ApiResult<Response> call(const Request& request) override {
     auto answer = wire_.call(request);
     if (answer && is(request, "list", "services")) {
-      Request patch;
-      patch.verb = "patch";
-      patch.version = "v1";
-      patch.resource = "services";
-      patch.namespace_ = patch.name = "";
-      patch.namespace_ = "default";
-      patch.name = "d0";
-      patch.content_type = "application/merge-patch+json";
-      patch.body = fmt::format(R"({{"metadata":{{"annotations":{{"seen":"{}"}}}}}})",
-                               world_.clock.now().time_since_epoch().count());
-      (void)wire_.call(patch);
+      // As an administrator: who lists may not write.
+      (void)world_.plane->admin().patch<corev1::Service>(
+          "default", "d0", api::PatchType::kMerge,
+          fmt::format(R"({{"metadata":{{"annotations":{{"seen":"{}"}}}}}})",
+                      world_.clock.now().time_since_epoch().count()));
     }
     return answer;
+  }
+};
+
+// A component does what its role does not allow.
+class Oversteps final : public Tamper {
+ public:
+  using Tamper::Tamper;
+  api::ApiResult<Response> call(const Request& request) override {
+    if (is(request, "create", "pods", "binding")) {
+      Request other;
+      other.verb = "list";
+      other.version = "v1";
+      other.resource = "secrets";
+      (void)wire_.call(other);
+    }
+    return wire_.call(request);
   }
 };
 
@@ -225,6 +235,7 @@ const std::vector<Mutant>& mutants() {
       {"rebinds", "a bound pod moves to another node", "bound-once"},
       {"hurries", "pods are replaced before they ended", "one-per-ordinal"},
       {"restless", "a controller writes what is as it should be", "quiet"},
+      {"oversteps", "the scheduler reads Secrets", "rights"},
       {"forgets", "finalizers of Jobs' pods go before the pods are counted", "finalizers"},
       {"erases", "deleted pods go with their finalizers on", "finalizers"},
       {"swallows", "bindings get lost for good", "converges"},
@@ -238,6 +249,7 @@ Wrap mutant_wrap(World& world, const std::string& name) {
   if (name == "rebinds") return wrap<Rebinds>(world, ControlPlane::kScheduler);
   if (name == "hurries") return wrap<Hurries>(world, ControlPlane::kControllers);
   if (name == "restless") return wrap<Restless>(world, ControlPlane::kControllers);
+  if (name == "oversteps") return wrap<Oversteps>(world, ControlPlane::kScheduler);
   if (name == "forgets") return wrap<Forgets>(world, ControlPlane::kControllers);
   if (name == "erases") return wrap<Erases>(world, ControlPlane::kControllers);
   if (name == "swallows") return wrap<Swallows>(world, ControlPlane::kScheduler);

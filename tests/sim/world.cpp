@@ -94,6 +94,12 @@ Result<Unit, std::string> World::build() {
     journal.add(fmt::format("{} {} {}{}{} {}/{} {} {}", seen.component, r.verb, r.resource,
                             r.subresource.empty() ? "" : "/", r.subresource, r.namespace_, r.name,
                             seen.code, seen.error));
+    // Of their own rights nobody asks for too much. (Nodes may: their pods come and go.)
+    const bool own =
+        seen.component == ControlPlane::kControllers || seen.component == ControlPlane::kScheduler;
+    if (own && seen.code == 403 && seen.error.find(" cannot ") != std::string::npos) {
+      violate("rights", seen.error);
+    }
   };
   watch_history();
   ORCH_CHECK(plane->start());
