@@ -119,4 +119,16 @@ spec:
   externalIPs: [8.8.8.8]
   ports: [{port: 80}]
 YAML
+
+say "another address of the node"
+check "an address more" ip -n "$run_id-a" address add 192.168.77.3/24 dev to-b
+check "is the node's own from now on" ip -n "$run_id-a" route replace default via 192.168.77.2 src 192.168.77.3
+vouched() { # the neighbour reaches the agent there, and the certificate is for that address
+  in_ns "$run_id-b" curl -sS --max-time 5 --cacert "$work/certificate-authority.pem" -o /dev/null \
+    -w '%{http_code}' https://192.168.77.3:10250/metrics
+}
+wait_for 60 "a certificate for it" outputs '^401$' vouched
+wait_for 60 "the Node's status" outputs '^192.168.77.3$' k get node n1 \
+  -o 'jsonpath={.status.addresses[?(@.type=="InternalIP")].address}'
+wait_for 30 "commands in pods" outputs '^hello$' k exec web -- echo hello
 exit 0

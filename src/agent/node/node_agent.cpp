@@ -70,6 +70,7 @@ void NodeAgent::set_address(const std::string& address) {
     auto self = weak.lock();
     if (!self || self->stopped_ || self->deps_.facts.ip == address) return;
     self->deps_.facts.ip = address;
+    self->registered_ = false;  // an annotation of the Node names it too
     self->report();
   });
 }
