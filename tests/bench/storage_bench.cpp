@@ -40,9 +40,9 @@ Row summarise(std::vector<double>& micros, double seconds) {
           micros[micros.size() * 99 / 100], micros[micros.size() * 999 / 1000], micros.back()};
 }
 
-// Calls work(thread, i) from `callers` threads for `seconds`.
+// Calls work(thread, i) from `callers` threads for `seconds`, each with a pause between its calls.
 template <class Work>
-Row measure(int callers, double seconds, Work work) {
+Row measure(int callers, double seconds, Work work, std::chrono::milliseconds pause = {}) {
   std::vector<std::vector<double>> micros(static_cast<size_t>(callers));
   std::atomic<bool> stop{false};
   std::vector<std::thread> threads;
@@ -53,6 +53,7 @@ Row measure(int callers, double seconds, Work work) {
         const auto before = Steady::now();
         work(t, i);
         micros[static_cast<size_t>(t)].push_back(seconds_since(before) * 1e6);
+        if (pause.count() > 0) std::this_thread::sleep_for(pause);
       }
     });
   }
@@ -176,10 +177,12 @@ void fan_out(KvStore& store) {
 void housekeeping(KvStore& store, double seconds) {
   const Bytes value = std::make_shared<const std::string>(1024, 'v');
   const auto paced = [&] {
-    return measure(8, seconds, [&](int t, int i) {
-      put(store, fmt::format("/registry/paced/{}", (t * 7919 + i) % 20000), value);
-      std::this_thread::sleep_for(std::chrono::milliseconds(4));
-    });
+    return measure(
+        8, seconds,
+        [&](int t, int i) {
+          put(store, fmt::format("/registry/paced/{}", (t * 7919 + i) % 20000), value);
+        },
+        std::chrono::milliseconds(4));
   };
   print("paced put, 8 callers", paced());
   std::atomic<bool> stop{false};
