@@ -287,22 +287,24 @@ HistoryChunk Mvcc::rebuild(Refs::const_iterator ref, Refs::const_iterator end,
   return chunk;
 }
 
-std::vector<HistoryChunk> Mvcc::read(Revision after, size_t max_events,
+std::vector<HistoryChunk> Mvcc::read(Revision after, Revision through, size_t max_events,
                                      const KeyRange* only) const {
   std::vector<HistoryChunk> chunks;
   std::shared_lock lock(mutex_);
-  const auto ref = std::upper_bound(refs_.begin(), refs_.end(), after,
-                                    [](Revision r, const Ref& f) { return r < f.revision(); });
+  const auto later = [](Revision r, const Ref& ref) { return r < ref.revision(); };
+  const auto ref = std::upper_bound(refs_.begin(), refs_.end(), after, later);
   if (ref != refs_.end()) {
     // Writers wait meanwhile: not too many at a time.
-    auto end = ref + std::min<ptrdiff_t>(kRebuildMax, refs_.end() - ref);
-    while (end != refs_.end() && end->revision() == std::prev(end)->revision()) ++end;
-    chunks.push_back(rebuild(ref, end, only));
+    const auto last = std::upper_bound(ref, refs_.end(), through, later);
+    auto end = ref + std::min<ptrdiff_t>(kRebuildMax, last - ref);
+    while (end != last && end->revision() == std::prev(end)->revision()) ++end;
+    if (end != ref) chunks.push_back(rebuild(ref, end, only));
     return chunks;
   }
   auto commit = std::upper_bound(log_.begin(), log_.end(), after,
                                  [](Revision r, const Commit& c) { return r < c.last; });
-  for (size_t events = 0; commit != log_.end() && events < max_events; ++commit) {
+  for (size_t events = 0; commit != log_.end() && commit->last <= through && events < max_events;
+       ++commit) {
     events += commit->ids.size();
     HistoryChunk chunk;
     chunk.events = commit->events;

@@ -81,9 +81,10 @@ class Mvcc {
   void load_done(Revision revision, Revision compacted);
 
   // -- Locks by itself.
-  // What was published after `after`, oldest first, about `max_events` events; nothing when all
-  // was read. With `only`, shed events outside of it are left out.
-  std::vector<HistoryChunk> read(Revision after, size_t max_events, const KeyRange* only) const;
+  // What was published after `after` and up to `through`, oldest first, about `max_events` events;
+  // nothing when all was read. With `only`, shed events outside of it are left out.
+  std::vector<HistoryChunk> read(Revision after, Revision through, size_t max_events,
+                                 const KeyRange* only) const;
   // The revision in the middle of the history, for cutting it early.
   Revision middle() const;
   size_t history_events() const { return history_events_.load(std::memory_order_relaxed); }

@@ -172,7 +172,7 @@ StoreResult<EventBatch> WatchHub::complete(const HistoryChunk& chunk) {
 }
 
 bool WatchHub::dispatch_live() {
-  const auto chunks = mvcc_.read(dispatched(), kLiveEvents, nullptr);
+  const auto chunks = mvcc_.read(dispatched(), INT64_MAX, kLiveEvents, nullptr);
   for (const HistoryChunk& chunk : chunks) {
     if (stopped_) return false;
     if (!ORCH_MUTANT("watch gap") || chunk.through % 64 != 0) dispatch(chunk);
@@ -258,19 +258,15 @@ bool WatchHub::replay_some() {
 void WatchHub::replay(const WatcherPtr& watcher) {
   if (watcher->done) return;
   const KeyRange range = watcher->key_range();
-  const auto chunks = mvcc_.read(watcher->next - 1, kReplayScan, &range);
+  const Revision last = dispatched();
+  const auto chunks = mvcc_.read(watcher->next - 1, last, kReplayScan, &range);
   if (watcher->next < mvcc_.compacted() && !ORCH_MUTANT("compaction past a reader")) {
     watcher->close(compacted_error(watcher->next, mvcc_.compacted()));
     return;
   }
   auto matches = std::make_shared<std::vector<Event>>();
   Revision through = watcher->next - 1;
-  bool all_read = true;
   for (const HistoryChunk& chunk : chunks) {
-    if (chunk.through > dispatched()) {
-      all_read = false;
-      break;
-    }
     auto batch = complete(chunk);
     if (!batch) {
       watcher->close(batch.error());
@@ -284,7 +280,7 @@ void WatchHub::replay(const WatcherPtr& watcher) {
     through = chunk.through;
   }
   // Nothing in the log between here and the dispatcher (revisions skipped by a restart).
-  if (chunks.empty() || !all_read) through = std::max(through, dispatched());
+  if (chunks.empty()) through = std::max(through, last);
   if (!matches->empty()) {
     std::vector<const Event*> events;
     events.reserve(matches->size());
