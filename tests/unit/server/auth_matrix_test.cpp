@@ -1,7 +1,8 @@
 // Who may do what, completely: every default role against every verb of every resource that is
 // discovered or that upstream names a right for. What is expected is written down by resource (the
-// roles' own table is by role), from upstream's published roles of 1.32, and compared with what the
-// authorizer decides for somebody bound to that one role, in both directions.
+// roles' own table is by role) and compared with what the authorizer decides for somebody bound to
+// that one role, in both directions: a guard against change. The table was made from orch's own roles
+// and read against upstream's.
 #include <algorithm>
 #include <set>
 
