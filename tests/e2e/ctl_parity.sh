@@ -170,6 +170,12 @@ get cm -n NS --no-headers
 get cm -n NS -l nosuch=1
 get cm -n NS --field-selector metadata.name=cm
 get cm -n NS -o nosuch
+get deploy web -n NS --subresource=scale
+get deploy web -n NS --subresource=scale -o name
+get deploy web -n NS --subresource=status -o name
+get deploy web -n NS --subresource=nosuch
+get deploy -n NS --subresource=status
+get cm,deploy -n NS -l a=b --subresource=status
 get --raw /version
 get nosuch
 get

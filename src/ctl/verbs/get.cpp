@@ -66,7 +66,7 @@ std::vector<JsonValue> documents_of(Get& get, const Selection& selection) {
     return out.back().at("metadata.continue").text();
   };
   for (const std::string& name : selection.names) {
-    fetch(selection.resource->path(get.namespace_, name) +
+    fetch(selection.resource->path(get.namespace_, name, get.session.flags.text("subresource")) +
           query_text({{"includeObject", include_objects(get)}}));
   }
   if (!selection.names.empty()) return out;
@@ -164,6 +164,18 @@ Outcome<int> print_tables(Get& get) {
   return get.exit_code;
 }
 
+// TYPE.GROUP/NAME; what a subresource answers may be of another kind.
+std::string shown_name(const Get& get, const Resource& resource, const JsonValue& object) {
+  std::string kind = resource.kind_group();
+  if (get.session.flags.given("subresource") && object.get("kind").text() != resource.kind) {
+    const std::string version = object.get("apiVersion").text();
+    const size_t slash = version.find('/');
+    kind = to_lower(object.get("kind").text());
+    if (slash != std::string::npos) kind += "." + version.substr(0, slash);
+  }
+  return kind + "/" + object.at("metadata.name").text();
+}
+
 // Items of lists carry no kind of their own.
 std::vector<JsonValue> objects_of(const Resource& resource,
                                   const std::vector<JsonValue>& documents) {
@@ -187,7 +199,7 @@ Outcome<int> print_objects(Get& get) {
   std::vector<std::string> names;
   for (const Selection& selection : get.selections) {
     for (JsonValue& object : objects_of(*selection.resource, documents_of(get, selection))) {
-      names.push_back(selection.resource->kind_group() + "/" + object.at("metadata.name").text());
+      names.push_back(shown_name(get, *selection.resource, object));
       objects.push_back(std::move(object));
     }
   }
@@ -366,7 +378,10 @@ Outcome<int> run(Session& session) {
   get.tables = !objects;
   for (const Selection& selection : get.selections) {
     if (selection.resource != get.selections[0].resource) get.several_kinds = true;
-    if (selection.names.empty()) continue;
+    if (selection.names.empty()) {
+      if (!session.flags.given("subresource")) continue;
+      return Err(error("subresource cannot be used when bulk resources are specified"));
+    }
     if (ns.empty() && selection.resource->namespaced) {
       return Err(error("a resource cannot be retrieved by name across all namespaces"));
     }
@@ -390,6 +405,7 @@ Verb get_verb() {
       {"label-columns", 'L', Kind::kList, "", "labels to show as columns, a,b"},
       {"sort-by", 0, Kind::kText, "", "a JSONPath whose values order the list"},
       {"chunk-size", 0, Kind::kText, "500", "objects per request, 0 = all at once"},
+      {"subresource", 0, Kind::kText, "", "get this subresource of what is named: status, scale"},
       {"ignore-not-found", 0, Kind::kBool, "false", "what is not there is no error"},
       {"raw", 0, Kind::kText, "", "print the server's answer to this path"}};
   return {"get", "Show one or many resources",
