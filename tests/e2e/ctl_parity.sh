@@ -20,7 +20,7 @@ normal() {
     s/[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} 20[0-9: +]+/DATE/g
     s/\b10\.43\.[0-9.]+/IP/g
     s#/tmp/[^ ]*(LIVE|MERGED)-[A-Za-z0-9]+#\1#g
-    s/[0-9]+(s|m|m[0-9]+s)\b/AGE/g; s/ +/ /g; s/-{2,}/--/g"
+    s/[0-9]+(s|m|m[0-9]+s)\b/AGE/g; s/ \(x[0-9]+ over AGE\)//; s/ +/ /g; s/-{2,}/--/g"
 }
 
 run_as() {  # NAME PROGRAM NAMESPACE COMMAND
@@ -403,8 +403,17 @@ web_settled() {
     awk '$1 != $2 || $3 != $4')" ]
 }
 
+# The controllers have said what they have to say of the object.
+has_event() { [ -n "$(k get events -n "$1" --field-selector "involvedObject.name=$2" -o name)" ]; }
+
 differ=0
 while IFS= read -r command; do
+  case $command in
+    "describe cronjob nightly"* | "describe pvc claim"*)
+      read -r _ _ object _ <<<"$command"
+      wait_for 10 "an Event of $object" has_event pa-k "$object"
+      wait_for 10 "an Event of $object" has_event pa-o "$object" ;;
+  esac
   run_as kubectl "$kubectl" pa-k "$command"
   run_as orch "$work/bin/kubectl" pa-o "$command"
   case $command in
