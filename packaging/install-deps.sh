@@ -24,7 +24,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   say "apt-get update"
   apt-get update -q
   say "apt-get install ${missing[*]}"
-  # Services that packages bring (containerd, etcd, prometheus) are not started: orch and its tests run
+  # Services that packages bring (containerd, etcd) are not started: orch and its tests run
   # their own. A policy that the machine already has stays as it is.
   policy=/usr/sbin/policy-rc.d
   if [ ! -e "$policy" ]; then
