@@ -3,7 +3,9 @@
 // measured Pod is seen bound, so making the Pods counts too; latency is from a create to the watch
 // event of its binding. "CPU us" is all CPU time of the process a measured Pod, its preparations
 // included: unlike the rate it means something on a busy machine too.
-//   bench_scheduler [--nodes N] [--pods N] [--only NAME] [--repeat N] [--sqlite DIR]
+//   bench_scheduler [--nodes N] [--pods N] [--only NAME] [--repeat N] [--sqlite DIR] [--counts yes]
+// --counts: what the scheduler counted from the first measured Pod on: attempts, moves in its
+// queue.
 #include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -16,10 +18,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <mutex>
+#include <sstream>
 #include <thread>
 
 #include "orch/api/corev1.h"
+#include "orch/base/metrics.h"
 #include "orch/storage/kv_store.h"
 #include "server/api/api_server.h"
 #include "server/scheduler/scheduler.h"
@@ -51,7 +56,8 @@ constexpr Workload kWorkloads[] = {
     {"SchedulingPodAffinity", "affinity", 0.2, "affinity", 5'000, "", kNever, 35, 3'000},
     {"SchedulingPodAntiAffinity", "anti", 0.2, "anti", 2'000, "", kNever, 60, 3'000},
     {"TopologySpreading", "basic", 1, "spread", 5'000, "", kNever, 460, 3'000},
-    {"PreemptionBasic", "low", 4, "high", 1'000, "", kNever, 0, 2'000},
+    {"PreemptionBasic", "low", 4, "high", 5'000, "", kNever, 0, 2'000},
+    {"PreemptionGraceful", "slow", 4, "high", 5'000, "", kNever, 0, 0},
     {"PreemptionAsync", "low", 4, "basic", 5'000, "high", Millis{200}, 570, 2'000},
     {"Unschedulable", "", 0, "basic", 10'000, "huge", Millis{200}, 590, 5'000},
     {"MixedSchedulingBasePod", "mixed", 1, "basic", 5'000, "mixed", Millis{1000}, 710, 5'000},
@@ -115,6 +121,9 @@ corev1::Pod make_pod(const std::string& kind, const std::string& name) {
     constraint.labelSelector->matchLabels["color"] = "blue";
   } else if (kind == "low") {
     cpu = 900;
+    pod.spec.terminationGracePeriodSeconds = 0;
+  } else if (kind == "slow") {
+    cpu = 900;  // and a node's agent has to end it
   } else if (kind == "high") {
     cpu = 3000;
     pod.spec.priority = 10;
@@ -307,14 +316,40 @@ size_t resident_mib() {
   return resident * static_cast<size_t>(::sysconf(_SC_PAGESIZE)) >> 20;
 }
 
-Measure measure(const Workload& load, size_t nodes, size_t pods, const std::string& sqlite) {
+// What the scheduler counts, by the line's name with its labels; totals only.
+std::map<std::string, double> counts() {
+  std::map<std::string, double> out;
+  std::istringstream text(metrics::render());
+  for (std::string line; std::getline(text, line);) {
+    const auto space = line.rfind(' ');
+    const std::string name = line.substr(0, line.find_first_of("{ "));
+    if (!line.starts_with("scheduler_") || space == std::string::npos) continue;
+    if (name.ends_with("_total") || name.ends_with("_sum") || name.ends_with("_count")) {
+      out[line.substr(0, space)] = std::strtod(line.c_str() + space, nullptr);
+    }
+  }
+  return out;
+}
+
+void print_counts(const std::map<std::string, double>& since) {
+  for (const auto& [name, value] : counts()) {
+    auto before = since.find(name);
+    const double more = value - (before == since.end() ? 0 : before->second);
+    if (more > 0) std::printf("  %-110s %12.2f\n", name.c_str(), more);
+  }
+}
+
+Measure measure(const Workload& load, size_t nodes, size_t pods, const std::string& sqlite,
+                bool count) {
   Cluster cluster(sqlite);
   for (size_t i = 0; i < nodes; ++i) require(bool(cluster.client->create(make_node(i))), "no node");
   cluster.start();
   const auto before = static_cast<size_t>(static_cast<double>(nodes) * load.before_a_node);
   if (before > 0 && cluster.run(load.before, before, "before-") < 0) return {};
+  const auto at_begin = count ? counts() : std::map<std::string, double>{};
   Churn churn(cluster, load);
   const double seconds = cluster.run(load.measured, pods, "measured-");
+  if (count) print_counts(at_begin);
   if (seconds < 0) return {};
   const auto times = cluster.latencies();
   return {static_cast<double>(pods) / seconds, times[times.size() / 2],
@@ -327,6 +362,7 @@ int main(int argc, char** argv) {
   size_t nodes = 5'000, pods = 0;
   int repeat = 1;
   std::string only, sqlite;
+  bool with_counts = false;
   for (int i = 1; i < argc; i += 2) {
     const std::string flag = argv[i];
     require(i + 1 < argc, flag + " needs a value");
@@ -339,6 +375,8 @@ int main(int argc, char** argv) {
       repeat = std::atoi(value);
     } else if (flag == "--only") {
       only = value;
+    } else if (flag == "--counts") {
+      with_counts = value == std::string("yes");
     } else if (flag == "--sqlite") {
       sqlite = value;
     } else {
@@ -356,7 +394,7 @@ int main(int argc, char** argv) {
     Measure best;
     const double cpu_before = cpu_seconds();
     for (int i = 0; i < repeat; ++i) {
-      const Measure one = measure(load, nodes, count, sqlite);
+      const Measure one = measure(load, nodes, count, sqlite, with_counts);
       if (one.rate > best.rate) best = one;
     }
     rusage use{};

@@ -75,11 +75,7 @@ void Scheduler::Impl::not_bound(Placement& placement, Status status) {
   std::unique_lock lock(mutex_);
   const bool confirmed = cache_.pod(pod->uid()) && !cache_.is_assumed(pod->uid());
   cache_.forget(pod->uid());
-  ClusterEvent freed;
-  freed.kind = ClusterEvent::Kind::kAssignedPod;
-  freed.actions = ClusterEvent::kDelete;
-  freed.pod = pod;
-  queue_.on_event(freed, env_.clock.mono());
+  on_freed(pod, placement.node);
   // Deleted meanwhile, or bound by someone else.
   if (gone || confirmed || (there && !there->spec.nodeName.empty())) {
     kick();
@@ -96,23 +92,25 @@ void Scheduler::Impl::not_bound(Placement& placement, Status status) {
   kick();
 }
 
-void Scheduler::Impl::evict(const PodInfo& preemptor, const std::string& node,
+// False = the victim stays, for now.
+bool Scheduler::Impl::evict(const PodInfo& preemptor, const std::string& node,
                             const PodInfoPtr& victim) {
   patch_status(*victim->pod, disruption_target_patch(*victim->pod, env_.clock.now()));
   client::DeleteOptions options;
   options.uid = victim->uid();
   auto deleted = client_.remove<corev1::Pod>(victim->namespace_(), victim->name(), options);
   if (!deleted) {
-    if (deleted.error().code != 404) {
-      log::warn("scheduler", "preempt {}/{}: {}", victim->namespace_(), victim->name(),
-                deleted.error().message);
-    }
-    return;
+    // 409: a pod of that name made anew.
+    if (deleted.error().code == 404 || deleted.error().code == 409) return true;
+    log::warn("scheduler", "preempt {}/{}: {}", victim->namespace_(), victim->name(),
+              deleted.error().message);
+    return false;
   }
   if (const Profile* profile = profile_of(*preemptor.pod)) {
     record(*victim->pod, *profile, "Normal", "Preempted",
            fmt::format("Preempted by pod {} on node {}", preemptor.uid(), node));
   }
+  return true;
 }
 
 void Scheduler::Impl::write_verdict(const corev1::Pod& pod, const Verdict& verdict) {

@@ -129,6 +129,21 @@ PodInfoPtr Cache::pod(const std::string& uid) const {
   return at == pods_.end() ? nullptr : at->second.pod;
 }
 
+std::string Cache::node_of(const std::string& uid) const {
+  auto at = pods_.find(uid);
+  return at == pods_.end() ? "" : names_[at->second.slot];
+}
+
+const NodeInfo* Cache::info(const std::string& node) const {
+  auto at = numbers_.find(node);
+  return at == numbers_.end() ? nullptr : slots_[at->second].get();
+}
+
+std::string Cache::nomination(const std::string& uid) const {
+  auto at = nominated_to_.find(uid);
+  return at == nominated_to_.end() ? "" : at->second;
+}
+
 bool Cache::is_assumed(const std::string& uid) const {
   auto at = pods_.find(uid);
   return at != pods_.end() && at->second.assumed;

@@ -22,7 +22,9 @@ class Cache {
   // An assigned, running pod; confirms an assumption, wherever that had placed it.
   void put_pod(const PodInfoPtr& pod);
   void remove_pod(const std::string& uid);
-  PodInfoPtr pod(const std::string& uid) const;  // null = unknown
+  PodInfoPtr pod(const std::string& uid) const;         // null = unknown
+  std::string node_of(const std::string& uid) const;    // of an assigned or assumed pod; or ""
+  const NodeInfo* info(const std::string& node) const;  // null = unknown; until the next change
 
   void assume(const PodInfoPtr& pod, const std::string& node);
   void forget(const std::string& uid);  // undoes assume(); confirmed pods stay
@@ -30,6 +32,7 @@ class Cache {
 
   // A pod that waits for the node that preemption frees; "" takes the nomination back.
   void nominate(const PodInfoPtr& pod, const std::string& node);
+  std::string nomination(const std::string& uid) const;  // "" = none
   // Pods nominated to `node` with a priority below `priority`.
   std::vector<PodInfoPtr> nominated_below(const std::string& node, int32_t priority) const;
 

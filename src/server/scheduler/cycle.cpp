@@ -79,6 +79,9 @@ bool Scheduler::Impl::cycle() {
   auto queued = queue_.pop();
   cache_.update(snapshot_);
   if (!queued) return false;
+  if (auto node = cache_.nomination(queued->pod->uid()); node != queued->pod->nominated_node) {
+    queued->pod = with_nomination(*queued->pod, std::move(node));
+  }
   const Running running(*this);
   lock.unlock();
   decide(std::move(*queued), began);
@@ -112,7 +115,9 @@ void Scheduler::Impl::place(Profile& profile, QueuedPod queued, Decision decisio
     return;
   }
   std::lock_guard lock(mutex_);
+  std::string nominated = cache_.nomination(queued.pod->uid());
   cache_.assume(queued.pod, decision.node);
+  if (!nominated.empty() && nominated != decision.node) on_freed(queued.pod, std::move(nominated));
   // From here on only errors can bring it back, and these do not wait for events.
   queue_.done(queued.pod->uid());
   auto placement =
@@ -130,9 +135,8 @@ void Scheduler::Impl::refused(Profile& profile, QueuedPod queued, std::string re
 
   std::lock_guard lock(mutex_);
   queued.rejected_by = decision.rejected_by;
-  if (decision.nominated_node != pod->pod->status.nominatedNodeName) {
-    cache_.nominate(pod, decision.nominated_node);
-  }
+  if (decision.nominated_node != pod->nominated_node) nominate(pod, decision.nominated_node);
+  if (decision.nominated_node.empty()) queued.awaited.clear();
   submit([pod, verdict = Verdict{std::move(reason), message, decision.nominated_node}](Impl& self) {
     self.write_verdict(*pod->pod, verdict);
   });
@@ -148,17 +152,26 @@ void Scheduler::Impl::preempt(QueuedPod queued, const Decision& decision) {
   preemption_attempts().add();
   preemption_victims().observe(static_cast<double>(decision.victims.size()));
   const PodInfoPtr pod = queued.pod;
+  queued.awaited.clear();
+  for (const auto& victim : decision.victims) queued.awaited.insert(victim->uid());
   // In flight until its victims are on their way out: tried earlier it would choose further ones.
   submit([queued = std::move(queued), victims = decision.victims,
           node = decision.nominated_node](Impl& self) {
-    for (const auto& victim : victims) self.evict(*queued.pod, node, victim);
+    bool all = true;
+    for (const auto& victim : victims) all = self.evict(*queued.pod, node, victim) && all;
+    QueuedPod back = queued;
+    if (!all) {
+      // What failed may be whole again after a back-off.
+      back.awaited.clear();
+      back.rejected_by.clear();
+    }
     std::lock_guard lock(self.mutex_);
-    self.queue_.put_back(queued, self.env_.clock.mono());
+    self.queue_.put_back(std::move(back), self.env_.clock.mono());
     self.kick();
   });
   // Who waits for this node with less priority must look elsewhere.
   for (const auto& other : cache_.nominated_below(decision.nominated_node, pod->priority)) {
-    cache_.nominate(other, "");
+    nominate(other, "");
     submit([other](Impl& self) {
       self.patch_status(*other->pod, clear_nomination_patch(*other->pod));
     });

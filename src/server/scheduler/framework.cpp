@@ -424,6 +424,14 @@ ClusterEvent::Mask Framework::interests(const std::set<std::string>& rejected_by
   return out;
 }
 
+bool Framework::helps_by_class(const std::set<std::string>& rejected_by) const {
+  size_t local = 0;
+  for (size_t i = 0; i < local_filters_; ++i) {
+    local += rejected_by.contains(std::string(filters_[i]->name())) ? 1 : 0;
+  }
+  return local == rejected_by.size() && local > 0;
+}
+
 std::vector<Framework::Entry> default_plugins(const client::Client& client,
                                               const PluginArgs& args) {
   std::vector<Framework::Entry> out;

@@ -73,7 +73,12 @@ struct ClusterEvent {
   unsigned actions = 0;
   std::shared_ptr<const corev1::Node> node;  // the node after the change (before, if deleted)
   PodInfoPtr old_pod, pod;                   // old_pod: before a change
+  std::string node_name;                     // of kAssignedPod: where; "" = not known
   api::ObjectPtr object;                     // of kStorage
+  // While may_help() is asked: node_name's node as it is now (null = not known), and whether the
+  // pod could preempt others there.
+  const NodeInfo* at = nullptr;
+  bool can_preempt = true;
   bool has(unsigned bits) const { return (actions & bits) != 0; }
 };
 
@@ -256,6 +261,9 @@ class Framework {
                 const std::set<std::string>& rejected_by) const;
   // The only changes that could.
   ClusterEvent::Mask interests(const std::set<std::string>& rejected_by) const;
+  // may_help() says the same of all pods of a class_of(), a priority and a `can_preempt`; but for
+  // pods that are nominated to the very node.
+  bool helps_by_class(const std::set<std::string>& rejected_by) const;
   bool has_post_filter() const { return !post_filters_.empty(); }
 
  private:

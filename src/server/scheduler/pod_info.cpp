@@ -190,7 +190,14 @@ PodInfoPtr make_pod_info(std::shared_ptr<const corev1::Pod> pod) {
     parse_affinity(spec.affinity->podAntiAffinity, *pod, out->required_anti_affinity,
                    out->preferred_anti_affinity);
   }
+  out->nominated_node = pod->status.nominatedNodeName;
   out->pod = std::move(pod);
+  return out;
+}
+
+PodInfoPtr with_nomination(const PodInfo& pod, std::string node) {
+  auto out = std::make_shared<PodInfo>(pod);
+  out->nominated_node = std::move(node);
   return out;
 }
 

@@ -59,6 +59,8 @@ struct PodInfo {
   std::vector<AffinityTerm> required_affinity, required_anti_affinity;
   std::vector<AffinityTerm> preferred_affinity, preferred_anti_affinity;
   int32_t priority = 0;
+  // Where preemption makes room for it; what the scheduler knows goes before what status says.
+  std::string nominated_node;
 
   const std::string& name() const { return pod->metadata.name; }
   const std::string& namespace_() const { return pod->metadata.namespace_; }
@@ -71,6 +73,7 @@ struct PodInfo {
 };
 using PodInfoPtr = std::shared_ptr<const PodInfo>;
 PodInfoPtr make_pod_info(std::shared_ptr<const corev1::Pod> pod);
+PodInfoPtr with_nomination(const PodInfo& pod, std::string node);
 
 bool is_terminal(const corev1::Pod& pod);  // Succeeded or Failed
 // The pod's effective requests: containers, init containers, sidecars (KEP-753), what the pod as a

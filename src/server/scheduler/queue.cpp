@@ -6,6 +6,7 @@ namespace orch::server::scheduler {
 namespace {
 
 constexpr Micros kUnschedulableMax = std::chrono::minutes{5};
+constexpr ClusterEvent::Mask kAnyEvent = ~ClusterEvent::Mask{0};
 
 // Causes of moves, as upstream's metrics call them.
 constexpr std::string_view kPodAdd = "PodAdd";
@@ -21,6 +22,11 @@ std::string_view name_of(const ClusterEvent& event) {
   if (event.has(ClusterEvent::kAdd)) return node ? "NodeAdd" : "AssignedPodAdd";
   if (event.has(ClusterEvent::kDelete)) return node ? "NodeDelete" : "AssignedPodDelete";
   return node ? "NodeUpdate" : "AssignedPodUpdate";
+}
+
+bool is_going(const ClusterEvent& event) {
+  return event.kind == ClusterEvent::Kind::kAssignedPod && event.has(ClusterEvent::kDelete) &&
+         event.pod;
 }
 
 // Did anything change that decides where a pod may go?
@@ -57,6 +63,7 @@ void Queue::insert(QueuedPod pod, Place place, MonoTime now, std::string_view ca
   auto& slot = slots_[uid];
   slot.pod = std::move(pod);
   slot.place = place;
+  for (const auto& victim : slot.pod.awaited) waiters_[victim].insert(uid);
   switch (place) {
     case Place::kActive:
       active_.insert(&slot.pod);
@@ -68,8 +75,9 @@ void Queue::insert(QueuedPod pod, Place place, MonoTime now, std::string_view ca
     case Place::kUnschedulable:
       slot.due = now + kUnschedulableMax;
       unschedulable_.emplace(slot.due, uid);
-      slot.interests = rules_.interests ? rules_.interests(slot.pod) : ~ClusterEvent::Mask{0};
-      by_interests_[slot.interests].insert(uid);
+      slot.group = {rules_.interests ? rules_.interests(slot.pod) : kAnyEvent,
+                    rules_.alike ? rules_.alike(slot.pod) : ""};
+      groups_[slot.group].insert(uid);
       break;
     case Place::kGated:
       gated_.insert(uid);
@@ -79,6 +87,12 @@ void Queue::insert(QueuedPod pod, Place place, MonoTime now, std::string_view ca
 
 void Queue::take_out(Slot& slot) {
   const std::string& uid = slot.pod.pod->uid();
+  for (const auto& victim : slot.pod.awaited) {
+    auto at = waiters_.find(victim);
+    if (at == waiters_.end()) continue;
+    at->second.erase(uid);
+    if (at->second.empty()) waiters_.erase(at);
+  }
   switch (slot.place) {
     case Place::kActive:
       active_.erase(&slot.pod);
@@ -88,9 +102,9 @@ void Queue::take_out(Slot& slot) {
       break;
     case Place::kUnschedulable:
       unschedulable_.erase({slot.due, uid});
-      if (auto same = by_interests_.find(slot.interests); same != by_interests_.end()) {
+      if (auto same = groups_.find(slot.group); same != groups_.end()) {
         same->second.erase(uid);
-        if (same->second.empty()) by_interests_.erase(same);
+        if (same->second.empty()) groups_.erase(same);
       }
       break;
     case Place::kGated:
@@ -190,27 +204,73 @@ void Queue::put_back(QueuedPod pod, MonoTime now) {
     helped |= may_matter(*pod.pod, *flying.updated);
     pod.pod = flying.updated;
   }
-  helped |=
-      std::any_of(events_.begin() + static_cast<std::ptrdiff_t>(flying.events_from), events_.end(),
-                  [&](const ClusterEvent& event) { return rules_.hint(event, pod); });
+  const bool awaits = !pod.awaited.empty();
+  for (size_t i = flying.events_from; i < events_.size(); ++i) {
+    const ClusterEvent& event = events_[i];
+    const bool of_victim = awaits && is_going(event) && pod.awaited.erase(event.pod->uid()) > 0;
+    helped = helped || (!of_victim && rules_.hint(event, pod));
+  }
   done(uid);
   pod.added = now;
-  const Place place = held_back(*pod.pod) ? Place::kGated
-                      : helped            ? Place::kBackoff
-                                          : Place::kUnschedulable;
+  const Place place = held_back(*pod.pod)             ? Place::kGated
+                      : awaits && pod.awaited.empty() ? Place::kActive
+                      : helped                        ? Place::kBackoff
+                                                      : Place::kUnschedulable;
   insert(std::move(pod), place, now, kAttemptFailure);
+}
+
+std::vector<std::string> Queue::victim_gone(const ClusterEvent& event, MonoTime now) {
+  std::vector<std::string> still;
+  auto at = waiters_.find(event.pod->uid());
+  if (at == waiters_.end()) return still;
+  const std::set<std::string> waiting = std::move(at->second);
+  waiters_.erase(at);
+  for (const auto& uid : waiting) {
+    Slot& slot = slots_.at(uid);
+    slot.pod.awaited.erase(event.pod->uid());
+    if (!slot.pod.awaited.empty()) {
+      still.push_back(uid);
+    } else if (slot.place == Place::kBackoff || slot.place == Place::kUnschedulable) {
+      move(slot, Place::kActive, now, name_of(event));
+    }
+  }
+  return still;
+}
+
+// Whom of a group `event` may help.
+void Queue::ask(const ClusterEvent& event, const std::pair<ClusterEvent::Mask, std::string>& group,
+                const std::set<std::string>& uids, const std::vector<std::string>& apart,
+                std::vector<std::string>& helped) const {
+  auto is_apart = [&](const std::string& uid) {
+    return std::find(apart.begin(), apart.end(), uid) != apart.end();
+  };
+  auto helps = [&](const std::string& uid) { return rules_.hint(event, slots_.at(uid).pod); };
+  if (group.second.empty()) {
+    std::copy_if(uids.begin(), uids.end(), std::back_inserter(helped), helps);
+    return;
+  }
+  auto one = std::find_if_not(uids.begin(), uids.end(), is_apart);
+  const bool all = one != uids.end() && helps(*one);
+  if (all) std::copy_if(one, uids.end(), std::back_inserter(helped), std::not_fn(is_apart));
+  for (const auto& uid : apart) {
+    if (uids.contains(uid) && helps(uid)) helped.push_back(uid);
+  }
 }
 
 void Queue::on_event(const ClusterEvent& event, MonoTime now) {
   if (!in_flight_.empty()) events_.push_back(event);
-  std::vector<std::string> helped;
-  for (const auto& [interests, uids] : by_interests_) {
-    if (interests != ~ClusterEvent::Mask{0} && (interests & event.mask()) == 0) continue;
-    for (const auto& uid : uids) {
-      if (rules_.hint(event, slots_.at(uid).pod)) helped.push_back(uid);
-    }
+  std::vector<std::string> awaiting;
+  if (is_going(event)) awaiting = victim_gone(event, now);
+  std::vector<std::string> helped, apart;
+  if (rules_.apart && !groups_.empty()) apart = rules_.apart(event);
+  for (const auto& [group, uids] : groups_) {
+    if (group.first != kAnyEvent && (group.first & event.mask()) == 0) continue;
+    ask(event, group, uids, apart, helped);
   }
-  for (const auto& uid : helped) wake(slots_.at(uid), now, name_of(event));
+  for (const auto& uid : helped) {
+    if (std::find(awaiting.begin(), awaiting.end(), uid) != awaiting.end()) continue;
+    wake(slots_.at(uid), now, name_of(event));
+  }
 }
 
 void Queue::flush(MonoTime now) {

@@ -21,6 +21,9 @@ struct QueuedPod {
   MonoTime added{};  // when it came to where it is; orders equals and counts back-off
   MonoTime first_seen{};
   std::set<std::string> rejected_by;  // plugins; empty = the scheduler failed, not the cluster
+  // Uids of the pods it preempted that are not gone yet. The last one's going makes it active at
+  // once, without back-off; that of the others does not help it.
+  std::set<std::string> awaited;
 };
 
 class Queue {
@@ -31,6 +34,10 @@ class Queue {
     Hint hint;
     // The only events worth asking `hint` about; empty = all.
     std::function<ClusterEvent::Mask(const QueuedPod&)> interests;
+    // Pods of the same non-empty text get the same answer of `hint`, but for those named by `apart`
+    // (uids), which are asked on their own. Empty = each is asked.
+    std::function<std::string(const QueuedPod&)> alike;
+    std::function<std::vector<std::string>(const ClusterEvent&)> apart;
     // May the pod not even be tried? Empty = only pods with scheduling gates.
     std::function<bool(const PodInfo&)> held_back;
     // Told of every entry: the queue's and the cause's names, as upstream's metrics call them.
@@ -73,8 +80,9 @@ class Queue {
   struct Slot {
     QueuedPod pod;
     Place place;
-    MonoTime due{};                    // of back-off and unschedulable
-    ClusterEvent::Mask interests = 0;  // of unschedulable
+    MonoTime due{};  // of back-off and unschedulable
+    // Of unschedulable: who is asked together about which events.
+    std::pair<ClusterEvent::Mask, std::string> group;
   };
   void insert(QueuedPod pod, Place place, MonoTime now, std::string_view cause);
   void take_out(Slot& slot);
@@ -83,12 +91,18 @@ class Queue {
   void wake(Slot& slot, MonoTime now, std::string_view cause);
   bool held_back(const PodInfo& pod) const;
   void forget_old_events();
+  // A pod went: who waited for it. The uids of those that go on waiting for others.
+  std::vector<std::string> victim_gone(const ClusterEvent& event, MonoTime now);
+  void ask(const ClusterEvent& event, const std::pair<ClusterEvent::Mask, std::string>& group,
+           const std::set<std::string>& uids, const std::vector<std::string>& apart,
+           std::vector<std::string>& helped) const;
 
   const Rules rules_;
   std::map<std::string, Slot> slots_;  // by uid; nodes are stable
   std::set<const QueuedPod*, ActiveLess> active_;
   std::set<std::pair<MonoTime, std::string>> backoff_, unschedulable_;
-  std::map<ClusterEvent::Mask, std::set<std::string>> by_interests_;  // of unschedulable
+  std::map<std::pair<ClusterEvent::Mask, std::string>, std::set<std::string>> groups_;
+  std::map<std::string, std::set<std::string>> waiters_;  // by the uid they await
   std::set<std::string> gated_;
   struct InFlight {
     size_t events_from = 0;  // those of events_ that came meanwhile

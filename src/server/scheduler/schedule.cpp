@@ -155,7 +155,7 @@ void refuse(Cycle& cycle) {
   Decision& out = cycle.out;
   out.rejected_by.insert(out.diagnosis.plugins.begin(), out.diagnosis.plugins.end());
   PostFilterResult other;
-  other.nominated_node = cycle.pod.pod->status.nominatedNodeName;
+  other.nominated_node = cycle.pod.nominated_node;
   if (cycle.framework.has_post_filter()) {
     other = cycle.framework.run_post_filter(out.state, cycle.pod, cycle.snapshot, out.diagnosis,
                                             cycle.random);
@@ -172,7 +172,7 @@ bool filter_nodes(Cycle& cycle, const std::optional<std::set<std::string>>& only
                   const std::set<std::string>& narrowing, std::vector<const NodeInfo*>& feasible) {
   Decision& out = cycle.out;
   // The node that preemption freed for this pod, if it is good now.
-  if (const auto& nominated = cycle.pod.pod->status.nominatedNodeName; !nominated.empty()) {
+  if (const auto& nominated = cycle.pod.nominated_node; !nominated.empty()) {
     const auto* node = cycle.snapshot.find(nominated);
     if (node && (!only || only->contains(nominated)) &&
         cycle.framework.run_filter_with_nominated(out.state, cycle.pod, **node, cycle.snapshot)

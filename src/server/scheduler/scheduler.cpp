@@ -40,6 +40,11 @@ unsigned pod_changes(const PodInfo& old, const PodInfo& now) {
   return out;
 }
 
+// While its victims are there it may not choose others.
+bool can_preempt(const QueuedPod& pod) {
+  return pod.awaited.empty() && pod.pod->pod->spec.preemptionPolicy != "Never";
+}
+
 Framework make_framework(const ProfileConfig& config, const client::Client& client) {
   auto plugins = default_plugins(client, config.args);
   return config.default_points ? Framework(std::move(plugins))
@@ -78,8 +83,15 @@ Scheduler::Impl::Impl(Env& env, const client::Client& client, client::InformerSe
 Queue::Rules Scheduler::Impl::queue_rules(const SchedulerConfig& config) {
   Queue::Rules rules;
   rules.hint = [this](const ClusterEvent& event, const QueuedPod& pod) {
-    const Profile* profile = profile_of(*pod.pod->pod);
-    return profile && profile->framework.may_help(event, *pod.pod, pod.rejected_by);
+    return may_help(event, pod);
+  };
+  rules.alike = [this](const QueuedPod& pod) { return alike(pod); };
+  rules.apart = [this](const ClusterEvent& event) {
+    std::vector<std::string> out;
+    const NodeInfo* node = event.node_name.empty() ? nullptr : cache_.info(event.node_name);
+    if (!node) return out;
+    for (const auto& pod : node->nominated) out.push_back(pod->uid());
+    return out;
   };
   rules.interests = [this](const QueuedPod& pod) {
     const Profile* profile = profile_of(*pod.pod->pod);
@@ -93,6 +105,27 @@ Queue::Rules Scheduler::Impl::queue_rules(const SchedulerConfig& config) {
   rules.backoff_first = config.pod_initial_backoff;
   rules.backoff_max = config.pod_max_backoff;
   return rules;
+}
+
+// mutex_ held.
+bool Scheduler::Impl::may_help(const ClusterEvent& event, const QueuedPod& pod) {
+  const Profile* profile = profile_of(*pod.pod->pod);
+  if (!profile) return false;
+  if (event.node_name.empty()) {
+    return profile->framework.may_help(event, *pod.pod, pod.rejected_by);
+  }
+  ClusterEvent seen = event;
+  seen.at = cache_.info(event.node_name);
+  seen.can_preempt = can_preempt(pod);
+  return profile->framework.may_help(seen, *pod.pod, pod.rejected_by);
+}
+
+std::string Scheduler::Impl::alike(const QueuedPod& pod) {
+  const Profile* profile = profile_of(*pod.pod->pod);
+  if (!profile || !profile->framework.helps_by_class(pod.rejected_by)) return "";
+  std::string out = fmt::format("{}/{}/{}/", profile->name, pod.pod->priority, can_preempt(pod));
+  for (const auto& plugin : pod.rejected_by) out += plugin + '/';
+  return out + class_of(*pod.pod);
 }
 
 Profile* Scheduler::Impl::profile_of(const corev1::Pod& pod) {
@@ -200,26 +233,45 @@ void Scheduler::Impl::on_storage(const api::ObjectPtr& old, const api::ObjectPtr
 void Scheduler::Impl::on_gone(const PodInfoPtr& pod) {
   const PodInfoPtr known = cache_.pod(pod->uid());
   queue_.remove(pod->uid());
-  cache_.nominate(pod, "");
+  nominate(pod, "");
   if (!known) return;
+  std::string node = cache_.node_of(pod->uid());
   cache_.remove_pod(pod->uid());
+  on_freed(known, std::move(node));
+}
+
+// `pod` leaves `node`, or does not wait for it any more.
+void Scheduler::Impl::on_freed(const PodInfoPtr& pod, std::string node) {
   ClusterEvent event;
   event.kind = ClusterEvent::Kind::kAssignedPod;
   event.actions = ClusterEvent::kDelete;
-  event.pod = known;
+  event.pod = pod;
+  event.node_name = std::move(node);
   queue_.on_event(event, env_.clock.mono());
+}
+
+// Who was nominated was counted by others as if it ran there.
+void Scheduler::Impl::nominate(const PodInfoPtr& pod, const std::string& node) {
+  std::string before = cache_.nomination(pod->uid());
+  cache_.nominate(pod, node);
+  if (!before.empty() && before != node) on_freed(pod, std::move(before));
 }
 
 void Scheduler::Impl::on_assigned(const PodInfoPtr& pod) {
   const PodInfoPtr known = cache_.pod(pod->uid());
   const bool fresh = !known || cache_.is_assumed(pod->uid());
   queue_.remove(pod->uid());
+  std::string nominated = cache_.nomination(pod->uid());
   cache_.put_pod(pod);
+  if (!nominated.empty() && nominated != pod->pod->spec.nodeName) {
+    on_freed(pod, std::move(nominated));
+  }
   ClusterEvent event;
   event.kind = ClusterEvent::Kind::kAssignedPod;
   event.actions = fresh ? ClusterEvent::kAdd : pod_changes(*known, *pod);
   if (!fresh) event.old_pod = known;
   event.pod = pod;
+  event.node_name = pod->pod->spec.nodeName;
   if (event.actions != 0) queue_.on_event(event, env_.clock.mono());
 }
 

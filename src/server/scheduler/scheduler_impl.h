@@ -57,9 +57,13 @@ struct Scheduler::Impl : std::enable_shared_from_this<Impl> {
   void on_assigned(const PodInfoPtr& pod);
   void on_waiting(const PodInfoPtr& pod);
   void on_gone(const PodInfoPtr& pod);
+  void on_freed(const PodInfoPtr& pod, std::string node);
+  void nominate(const PodInfoPtr& pod, const std::string& node);
 
   Profile* profile_of(const corev1::Pod& pod);  // null = another scheduler's
   Queue::Rules queue_rules(const SchedulerConfig& config);
+  bool may_help(const ClusterEvent& event, const QueuedPod& pod);
+  std::string alike(const QueuedPod& pod);
 
   void kick();
   void arm_timer();
@@ -74,7 +78,7 @@ struct Scheduler::Impl : std::enable_shared_from_this<Impl> {
   Status run_bind(Placement& placement);
   void bound(const Placement& placement);
   void not_bound(Placement& placement, Status status);
-  void evict(const PodInfo& preemptor, const std::string& node, const PodInfoPtr& victim);
+  bool evict(const PodInfo& preemptor, const std::string& node, const PodInfoPtr& victim);
   void write_verdict(const corev1::Pod& pod, const Verdict& verdict);
   void patch_status(const corev1::Pod& pod, std::string patch);
   void record(const corev1::Pod& pod, const Profile& profile, std::string_view type,

@@ -171,6 +171,97 @@ TEST_CASE("preemption deletes the victim, nominates, then binds") {
   CHECK(c.node_of("late").empty());
 }
 
+// What the scheduler counted so far.
+double counted(const std::string& line) {
+  const std::string all = metrics::render();
+  const size_t at = all.find(line + " ");
+  return at == std::string::npos ? 0 : std::strtod(all.c_str() + at + line.size(), nullptr);
+}
+
+constexpr const char* kRefused =
+    "scheduler_schedule_attempts_total{profile=\"default-scheduler\",result=\"unschedulable\"}";
+
+TEST_CASE("a preemptor waits for all of its victims, chooses no others and is bound at once") {
+  Cluster c;
+  for (const char* node : {"n1", "n2"}) c.add_node(node, "4");
+  for (int i = 0; i < 8; ++i) c.add_pod("low" + std::to_string(i), "900m");
+  c.add_pod("high", "3", R"(,"priority":10)");
+  const std::string node = c.pod("high").status.nominatedNodeName;
+  REQUIRE(!node.empty());
+  std::vector<std::string> victims;
+  std::string elsewhere;
+  for (int i = 0; i < 8; ++i) {
+    const std::string name = "low" + std::to_string(i);
+    if (c.pod(name).metadata.deletionTimestamp) {
+      victims.push_back(name);
+      CHECK(c.node_of(name) == node);
+    } else if (c.node_of(name) != node) {
+      elsewhere = name;
+    }
+  }
+  REQUIRE(victims.size() == 3);
+  const double before = counted(kRefused);
+  c.remove_now(victims[0]);
+  c.advance(Seconds{15});
+  c.remove_now(victims[1]);
+  c.remove_now(elsewhere);  // no room for it there either
+  c.advance(Seconds{15});
+  CHECK(counted(kRefused) == before);
+  c.remove_now(victims[2]);
+  CHECK(c.node_of("high") == node);  // no back-off
+  for (int i = 0; i < 8; ++i) {
+    const std::string name = "low" + std::to_string(i);
+    if (name == elsewhere || std::count(victims.begin(), victims.end(), name)) continue;
+    CHECK_FALSE(c.pod(name).metadata.deletionTimestamp);
+  }
+}
+
+TEST_CASE("victims without a grace period make room in the same instant") {
+  Cluster c;
+  c.add_node("n1", "4");
+  for (int i = 0; i < 4; ++i) {
+    c.add_pod("low" + std::to_string(i), "900m", R"(,"terminationGracePeriodSeconds":0)");
+  }
+  const double before = counted(kRefused);
+  c.add_pod("high", "3", R"(,"priority":10)");
+  CHECK(c.node_of("high") == "n1");
+  CHECK(counted(kRefused) == before + 1);
+  int left = 0;
+  for (int i = 0; i < 4; ++i) left += c.node_of("low" + std::to_string(i)) == "n1" ? 1 : 0;
+  CHECK(left == 1);
+}
+
+TEST_CASE("room that is freed elsewhere is taken by a preemptor that still waits") {
+  Cluster c;
+  for (const char* node : {"n1", "n2"}) {
+    c.add_node(node, "1");
+    c.add_pod("low-" + std::string(node), "1");
+  }
+  c.add_pod("high", "1", R"(,"priority":10)");
+  const std::string node = c.pod("high").status.nominatedNodeName;
+  const std::string other = node == "n1" ? "n2" : "n1";
+  c.remove_now("low-" + other);
+  c.advance(Seconds{2});
+  CHECK(c.node_of("high") == other);
+}
+
+TEST_CASE("a preemptor that is deleted leaves its place to who waits") {
+  Cluster c;
+  c.add_node("n1", "1");
+  c.add_pod("low", "1");
+  c.add_pod("high", "1", R"(,"priority":10)");
+  c.add_pod("late", "1", R"(,"priority":5)");
+  REQUIRE(c.pod("high").status.nominatedNodeName == "n1");
+  c.advance(Seconds{5});
+  const double before = counted(kRefused);
+  c.remove_now("high");
+  c.advance(Seconds{12});
+  CHECK(counted(kRefused) == before + 1);  // tried: it may preempt now
+  c.remove_now("low");
+  c.advance(Seconds{12});
+  CHECK(c.node_of("late") == "n1");
+}
+
 TEST_CASE("profiles: each schedules its own pods, in its own way and name") {
   auto config = parse_scheduler_config(R"(
 apiVersion: kubescheduler.config.k8s.io/v1

@@ -98,6 +98,85 @@ TEST_CASE("a pod that changed is tried again, a mere status change is not") {
   CHECK(f.queue.active() == 1);
 }
 
+ClusterEvent gone(const std::string& pod) {
+  ClusterEvent out;
+  out.kind = ClusterEvent::Kind::kAssignedPod;
+  out.actions = ClusterEvent::kDelete;
+  out.pod = PodBuilder(pod).on("n1").info();
+  out.node_name = "n1";
+  return out;
+}
+
+TEST_CASE("who preempted is woken by the last of its victims, at once") {
+  Fixture f;
+  f.helps = true;
+  f.queue.put(PodBuilder("p").info(), f.now);
+  auto pod = *f.queue.pop();
+  pod.awaited = {"uid-a", "uid-b", "uid-c"};
+  f.queue.on_event(gone("a"), f.now);  // while it is still evicting
+  f.fail(std::move(pod));
+  CHECK(f.queue.unschedulable() == 1);
+  f.queue.on_event(gone("b"), f.now);
+  CHECK(f.queue.unschedulable() == 1);
+  f.queue.on_event(gone("c"), f.now);
+  CHECK(f.queue.active() == 1);
+
+  // All of them were gone before it came back.
+  pod = *f.queue.pop();
+  pod.awaited = {"uid-d"};
+  f.queue.on_event(gone("d"), f.now);
+  f.fail(std::move(pod));
+  CHECK(f.queue.active() == 1);
+
+  // Something else helps it: with back-off, from where the last victim takes it.
+  pod = *f.queue.pop();
+  pod.awaited = {"uid-e"};
+  f.fail(std::move(pod));
+  f.queue.on_event(gone("other"), f.now);
+  CHECK(f.queue.backing_off() == 1);
+  f.queue.on_event(gone("e"), f.now);
+  CHECK(f.queue.active() == 1);
+
+  // Deleted: nothing waits any more.
+  pod = *f.queue.pop();
+  pod.awaited = {"uid-f"};
+  f.fail(std::move(pod));
+  f.queue.remove("uid-p");
+  f.queue.on_event(gone("f"), f.now);
+  CHECK(f.queue.active() == 0);
+}
+
+TEST_CASE("of pods that are alike one is asked, besides those that are told apart") {
+  std::vector<std::string> asked, apart;
+  std::string helped;
+  Queue queue{{.hint =
+                   [&](const ClusterEvent&, const QueuedPod& pod) {
+                     asked.push_back(pod.pod->name());
+                     return helped == pod.pod->name();
+                   },
+               .alike = [](const QueuedPod& pod) { return pod.pod->namespace_(); },
+               .apart = [&](const ClusterEvent&) { return apart; }}};
+  const MonoTime now{Seconds{1000}};
+  for (const char* name : {"a", "b", "c", "d"}) {
+    queue.put(PodBuilder(name, "same").info(), now);
+    auto pod = *queue.pop();
+    pod.rejected_by = {"NodeResourcesFit"};
+    queue.put_back(std::move(pod), now);
+  }
+  queue.on_event({}, now);
+  CHECK(asked == std::vector<std::string>{"a"});
+  asked.clear();
+  apart = {"uid-a", "uid-nobody"};
+  helped = "a";
+  queue.on_event({}, now);
+  CHECK(asked == std::vector<std::string>{"b", "a"});
+  CHECK(queue.unschedulable() == 3);
+  apart.clear();
+  helped = "b";
+  queue.on_event({}, now);
+  CHECK(queue.unschedulable() == 0);
+}
+
 TEST_CASE("gates keep a pod apart until they are gone") {
   Fixture f;
   f.helps = true;

@@ -27,18 +27,26 @@ Code refusal_of(const Diagnosis& diagnosis, const NodeInfo& node) {
   return status ? status->code : Code::kUnschedulableAndUnresolvable;
 }
 
+bool is_preempted(const corev1::Pod& pod) {
+  if (!pod.metadata.deletionTimestamp) return false;
+  return std::any_of(pod.status.conditions.begin(), pod.status.conditions.end(), [](const auto& c) {
+    return c.type == "DisruptionTarget" && c.status == "True" &&
+           c.reason == "PreemptionByScheduler";
+  });
+}
+
 // "" = eligible.
 std::string why_not_eligible(const PodInfo& pod, const Snapshot& snapshot,
                              const Diagnosis& diagnosis) {
   if (pod.pod->spec.preemptionPolicy == "Never") {
     return "not eligible due to preemptionPolicy=Never.";
   }
-  const std::string& nominated = pod.pod->status.nominatedNodeName;
+  const std::string& nominated = pod.nominated_node;
   const auto* node = nominated.empty() ? nullptr : snapshot.find(nominated);
   if (!node || refusal_of(diagnosis, **node) == Code::kUnschedulableAndUnresolvable) return "";
   const bool under_way =
       std::any_of((*node)->pods.begin(), (*node)->pods.end(), [&](const PodInfoPtr& other) {
-        return other->pod->metadata.deletionTimestamp && other->priority < pod.priority;
+        return other->priority < pod.priority && is_preempted(*other->pod);
       });
   return under_way ? "not eligible due to a terminating pod on the nominated node." : "";
 }
@@ -156,7 +164,7 @@ class DefaultPreemption final : public PostFilter {
     PostFilterResult out;
     if (auto why = why_not_eligible(pod, snapshot, diagnosis); !why.empty()) {
       out.status = Status::unschedulable("preemption: " + why);
-      out.nominated_node = pod.pod->status.nominatedNodeName;
+      out.nominated_node = pod.nominated_node;
       return out;
     }
     Diagnosis trial;

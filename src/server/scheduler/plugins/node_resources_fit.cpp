@@ -100,12 +100,32 @@ class NodeResourcesFit final : public Filter, public Score {
                               ClusterEvent::kDelete | ClusterEvent::kScaleDown);
   }
   bool may_help(const ClusterEvent& event, const PodInfo& pod) const override {
-    if (event.kind == ClusterEvent::Kind::kAssignedPod) return true;
     bool beyond = false;
+    if (event.kind == ClusterEvent::Kind::kAssignedPod) {
+      return !event.at || !event.at->node || room_on(*event.at, pod, event.can_preempt);
+    }
     return misfits(pod, resources_of(event.node->status.allocatable), {}, 0, beyond).empty();
   }
 
  private:
+  // Would it fit beside those it cannot preempt, and those nominated there?
+  bool room_on(const NodeInfo& node, const PodInfo& pod, bool can_preempt) const {
+    Resources used;
+    size_t pods = 0;
+    for (const auto& other : node.pods) {
+      if (can_preempt && other->priority < pod.priority) continue;
+      used.add(other->requests);
+      ++pods;
+    }
+    for (const auto& other : node.nominated) {
+      if (other->priority < pod.priority || other->uid() == pod.uid()) continue;
+      used.add(other->requests);
+      ++pods;
+    }
+    bool beyond = false;
+    return misfits(pod, node.allocatable, used, pods, beyond).empty();
+  }
+
   bool ignores(const std::string& name) const {
     if (ignored_.empty() && ignored_groups_.empty()) return false;
     return is_extended(name) &&
