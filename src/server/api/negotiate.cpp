@@ -24,6 +24,17 @@ bool media_of(std::string_view type, api::MediaType& media) {
   return true;
 }
 
+// As Go's mime.ParseMediaType asks for it: `; name=value`, any number of them.
+bool parameters_fit(const std::vector<std::string>& parts) {
+  for (size_t i = 1; i < parts.size(); ++i) {
+    const std::string_view part = trim(parts[i]);
+    if (part.empty() && i + 1 == parts.size()) break;
+    const size_t equals = part.find('=');
+    if (equals == 0 || equals == std::string_view::npos || equals + 1 == part.size()) return false;
+  }
+  return true;
+}
+
 bool transform_of(const AcceptedType& accepted, bool tables, OutputForm& form) {
   if (!accepted.stream.empty() && accepted.stream != "watch") return false;
   if (accepted.as.empty()) return true;
@@ -114,9 +125,11 @@ api::ApiResult<OutputForm> negotiate_output(std::string_view accept, bool tables
 }
 
 api::ApiResult<api::MediaType> negotiate_input(std::string_view content_type) {
-  const std::string type = to_lower(trim(content_type.substr(0, content_type.find(';'))));
+  const auto parts = split(content_type, ';');
+  const std::string type = to_lower(trim(parts.empty() ? "" : parts[0]));
   api::MediaType media = api::MediaType::kJson;
-  if (type.empty() || (type != "*/*" && type != "application/*" && media_of(type, media))) {
+  if (type.empty() && parts.size() <= 1) return media;
+  if (type != "*/*" && type != "application/*" && media_of(type, media) && parameters_fit(parts)) {
     return media;
   }
   return Err(api::unsupported_media_type(

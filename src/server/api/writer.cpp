@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+
 #include "orch/api/codec.h"
 #include "orch/api/corev1.h"
 #include "orch/api/patch.h"
@@ -33,6 +35,17 @@ api::Error namespace_terminating(const api::ResourceInfo& resource, const api::O
                           fmt::format("namespace {} is being terminated", ns),
                           "metadata.namespace"});
   return error;
+}
+
+// The resourceVersion an update names, 0 for none; what is no number is answered in Go's words.
+api::ApiResult<uint64_t> version_of(const std::string& text) {
+  uint64_t version = 0;
+  if (text.empty()) return version;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), version);
+  if (error == std::errc() && end == text.data() + text.size()) return version;
+  const bool digits = text.find_first_not_of("0123456789") == std::string::npos;
+  return Err(api::plain_error(fmt::format("strconv.ParseUint: parsing {}: {}", api::go_quoted(text),
+                                          digits ? "value out of range" : "invalid syntax")));
 }
 
 api::corev1::Service* as_service(const api::ResourceInfo& resource, api::Object* object) {
@@ -221,13 +234,14 @@ api::ApiResult<Unit> Writer::check_update(const Update& update, const Stored& st
                     Registry::key(resource_, update.namespace_, update.name), meta.uid,
                     old.metadata.uid)));
   }
-  if (meta.resourceVersion.empty() || meta.resourceVersion == "0") {
+  ORCH_TRY(const uint64_t version, version_of(meta.resourceVersion));
+  if (version == 0) {
     if (!unconditional_update(resource_) && update.subresource.empty()) {
       api::FieldErrors errors;
       errors.invalid("metadata.resourceVersion", "0x0", "must be specified for an update");
       return Err(api::invalid(resource_.group, resource_.kind, update.name, errors.take()));
     }
-  } else if (meta.resourceVersion != stored.resource_version()) {
+  } else if (version != static_cast<uint64_t>(stored.revision())) {
     return Err(api::conflict(gr, update.name, kModified));
   }
   meta.uid = old.metadata.uid;

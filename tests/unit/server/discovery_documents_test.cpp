@@ -86,6 +86,18 @@ TEST_CASE("health, version, unknown paths") {
   CHECK(api.get("/").body.find("\"/apis/apps/v1\"") != std::string::npos);
 }
 
+TEST_CASE("discovery is read, and nothing else") {
+  ApiFixture api;
+  for (const char* path : {"/version", "/version/", "/api", "/apis", "/apis/apps", "/api/v1"}) {
+    INFO(path);
+    const auto post = api.post(path, "{}");
+    CHECK(post.status == 405);
+    CHECK(post.at("reason") == "MethodNotAllowed");
+    CHECK(post.header("Allow") == "GET");
+  }
+  CHECK(api.post("/apis/nope", "{}").status == 404);
+}
+
 TEST_CASE("OpenAPI documents by Accept, ETag and hash") {
   ApiFixture api;
   const auto index = api.get("/openapi/v3");

@@ -210,8 +210,8 @@ TEST_CASE("exec needs create, whatever the method") {
   ApiFixture api({.authorizer = &authorizer});
   authorizer.seen.clear();
   const auto plain = api.get(std::string(kPods) + "/p/exec?command=ls");
-  CHECK(plain.status == 400);
-  CHECK(plain.at("message") == "Upgrade request required");
+  CHECK(plain.status == 404);
+  CHECK(plain.at("message") == "pods \"p\" not found");
   CHECK(authorizer.seen == std::vector<std::string>{"create pods/exec p"});
 }
 

@@ -88,6 +88,14 @@ TEST_CASE("bad bodies") {
       "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: "));
   const auto media = api.send("POST", kConfigMaps, "x", {{"Content-Type", "text/html"}});
   CHECK(media.status == 415);
+  for (const char* odd : {"application/json;charset", "application/json; =utf-8", ";"}) {
+    INFO(odd);
+    CHECK(api.send("POST", kConfigMaps, config_map("a"), {{"Content-Type", odd}}).status == 415);
+  }
+  for (const char* fine : {"application/json;", "Application/JSON ; charset=utf-8"}) {
+    INFO(fine);
+    CHECK(api.send("POST", kConfigMaps, "x", {{"Content-Type", fine}}).status == 400);
+  }
   std::string deep = R"({"metadata":{"name":"a"},"x":)" + std::string(1'000'000, '[');
   CHECK(api.post(kConfigMaps, deep).status == 400);
   const auto gzip = api.send("POST", kConfigMaps, config_map("a"), {{"Content-Encoding", "gzip"}});
@@ -148,6 +156,22 @@ TEST_CASE("update: optimistic concurrency, no-op, uid") {
       uid.at("message").find("Precondition failed: UID in precondition: x, UID in object meta: ") !=
       std::string::npos);
   CHECK(api.put(std::string(kConfigMaps) + "/none", config_map("none")).status == 404);
+}
+
+TEST_CASE("update: a resourceVersion that is no number") {
+  ApiFixture api;
+  api.post(kConfigMaps, config_map("a"));
+  const std::string url = std::string(kConfigMaps) + "/a";
+  const auto put = [&](const std::string& version) {
+    return api.put(url, R"({"metadata":{"name":"a","resourceVersion":")" + version + R"("}})");
+  };
+  const auto letters = put("abc");
+  CHECK(letters.status == 500);
+  CHECK(letters.at("message") == R"(strconv.ParseUint: parsing "abc": invalid syntax)");
+  const auto huge = put("99999999999999999999");
+  CHECK(huge.at("message") ==
+        R"(strconv.ParseUint: parsing "99999999999999999999": value out of range)");
+  CHECK(put("0").status == 200);
 }
 
 TEST_CASE("PUT creates where upstream allows it") {

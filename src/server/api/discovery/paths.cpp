@@ -162,7 +162,8 @@ void answer_path(ApiServer& server, Call& call, net::HttpResponse& response) {
   const bool read = call.method == "GET" || call.method == "HEAD";
   if (read && answer_health(server, call, response)) return;
   if (read && answer_discovery(server, call, response)) return;
-  if (read && (path == "/version" || path == "/version/")) {
+  const bool version = path == "/version" || path == "/version/";
+  if (read && version) {
     response.set("Content-Type", "application/json");
     response.body = json_pretty(version_json(server.config()));
     response.body.pop_back();
@@ -179,6 +180,11 @@ void answer_path(ApiServer& server, Call& call, net::HttpResponse& response) {
     return;
   }
   if (read && answer_openapi(server, call, response)) return;
+  net::HttpResponse unread;
+  if (!read && (version || answer_discovery(server, call, unread))) {
+    response.set("Allow", "GET");
+    return answer_error(call, api::generic_server_response(405), response);
+  }
   answer_page_not_found(response);
 }
 

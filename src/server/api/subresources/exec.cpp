@@ -13,7 +13,6 @@ namespace {
 using Pairs = std::vector<std::pair<std::string, std::string>>;
 
 api::ApiResult<PodPtr> find_pod(ApiServer& server, Call& call) {
-  if (!wants_upgrade(call)) return Err(api::bad_request("Upgrade request required"));
   ORCH_TRY(PodPtr pod,
            server.registry().get_typed<api::corev1::Pod>(call.info.namespace_, call.info.name));
   if (pod->spec.nodeName.empty()) {
@@ -28,6 +27,7 @@ Answer connect(ApiServer& server, Call& call, const api::ResourceInfo& resource,
   Writer writer(server, call, resource, {});
   ORCH_CHECK(writer.admit(Operation::kConnect, call.info.namespace_, call.info.name,
                           call.info.subresource, nullptr));
+  if (!wants_upgrade(call)) return Err(api::bad_request("Upgrade request required"));
   RelayRequest request;
   ORCH_TRY(request.client, server.nodes().kubelet(pod.spec.nodeName));
   request.method = call.method;
