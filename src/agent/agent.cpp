@@ -9,6 +9,7 @@
 #include "agent/containerd/containerd.h"
 #include "agent/containerd/image_importer.h"
 #include "agent/cri/cri_runtime.h"
+#include "agent/eviction/eviction_manager.h"
 #include "agent/network/network.h"
 #include "agent/node/certificate_renewal.h"
 #include "agent/node/identity.h"
@@ -27,6 +28,31 @@ namespace {
 
 using namespace api;
 
+Result<EvictionConfig, std::string> eviction_of(const AgentConfig& config) {
+  return parse_eviction({.hard = config.eviction_hard,
+                         .soft = config.eviction_soft,
+                         .soft_grace_period = config.eviction_soft_grace_period,
+                         .minimum_reclaim = config.eviction_minimum_reclaim,
+                         .transition_period = config.eviction_pressure_transition_period,
+                         .max_pod_grace_period = config.eviction_max_pod_grace_period});
+}
+
+Result<ImagePolicy, std::string> image_policy_of(const AgentConfig& config) {
+  ImagePolicy out;
+  out.high_percent = config.image_gc_high_threshold;
+  out.low_percent = config.image_gc_low_threshold;
+  const auto duration = [](const char* flag,
+                           const std::string& text) -> Result<Micros, std::string> {
+    auto parsed = Duration::parse(text);
+    if (!parsed) return Err(fmt::format("--{}: {}", flag, parsed.error()));
+    return Micros{parsed->nanos / 1000};
+  };
+  ORCH_TRY(out.min_age, duration("minimum-image-ttl-duration", config.minimum_image_ttl_duration));
+  ORCH_TRY(out.max_age, duration("image-maximum-gc-age", config.image_maximum_gc_age));
+  ORCH_CHECK(check_image_policy(out));
+  return out;
+}
+
 class AgentImpl final : public Agent {
  public:
   AgentImpl(Env& env, const AgentConfig& config)
@@ -43,11 +69,15 @@ class AgentImpl final : public Agent {
   Result<Unit, std::string> start_pods();
   void start_node();
   void start_renewal();
+  void start_eviction();
   void watch_pods();
 
   Env& env_;
   AgentConfig config_;
   net::InstanceNames names_;
+  EvictionConfig eviction_config_;
+  ImagePolicy image_policy_;
+  std::shared_ptr<PressureBoard> board_ = std::make_shared<PressureBoard>();
   std::unique_ptr<Containerd> containerd_;
   std::unique_ptr<ContainerRuntime> runtime_;
   Identity identity_;
@@ -62,6 +92,7 @@ class AgentImpl final : public Agent {
   std::shared_ptr<NodeAgent> node_;
   std::shared_ptr<LocalPathAgent> local_path_;
   std::unique_ptr<PodManager> pods_;
+  std::shared_ptr<EvictionManager> eviction_;
   std::unique_ptr<client::InformerBase> pod_informer_;
   std::unique_ptr<AgentServer> server_;
   std::shared_ptr<Strand> strand_;
@@ -140,6 +171,7 @@ Result<Unit, std::string> AgentImpl::start_pods() {
       .node = [nodes = informers_->lister<corev1::Node>(),
                name = identity_.node_name] { return nodes.get("", name); },
       .allocatable = [node = node_] { return node->allocatable(); },
+      .pressure = [board = board_] { return board->get(); },
       .config = std::move(config)};
   pods_ = PodManager::create(env_, std::move(deps));
   auto tls = net::TlsServerContext::create(
@@ -167,6 +199,7 @@ void AgentImpl::start_node() {
       .runtime = *runtime_,
       .events = *events_,
       .data_dir = config_.data_dir,
+      .board = board_,
       .facts = {},
       .set_up_network = [this](const std::string& cidr) { return network_->set_pod_cidr(cidr); }};
   deps.facts.name = identity_.node_name;
@@ -175,7 +208,46 @@ void AgentImpl::start_node() {
   deps.facts.kubelet_port = config_.kubelet_port;
   deps.facts.labels = config_.node_label;
   deps.facts.taints = config_.node_taint;
+  const auto reserve = [this](Signal signal) {
+    const Amount* amount = eviction_config_.hard(signal);
+    return amount == nullptr ? Amount{} : *amount;
+  };
+  deps.facts.memory_reserve = reserve(Signal::kMemoryAvailable);
+  deps.facts.disk_reserve = reserve(Signal::kNodefsAvailable);
   node_ = NodeAgent::create(env_, std::move(deps));
+}
+
+void AgentImpl::start_eviction() {
+  auto node = [nodes = informers_->lister<corev1::Node>(), name = identity_.node_name] {
+    if (const auto known = nodes.get("", name)) return client::subject_of(*known);
+    client::EventSubject subject;
+    subject.api_version = "v1";
+    subject.kind = "Node";
+    subject.name = subject.uid = name;
+    return subject;
+  };
+  // Of a runtime that is not ours, only what it says itself stays.
+  auto kept = [own = config_.container_runtime_endpoint.empty(),
+               paths = containerd_paths(config_.data_dir),
+               pause = config_.pod_infra_container_image] {
+    std::set<std::string> out;
+    if (own) out = imported_images(paths);
+    if (own) out.emplace(pause_image_name());
+    if (!pause.empty()) out.insert(pause);
+    return out;
+  };
+  eviction_ = EvictionManager::create(env_, {.pods = *pods_,
+                                             .runtime = *runtime_,
+                                             .events = *events_,
+                                             .node = std::move(node),
+                                             .config = eviction_config_,
+                                             .images = image_policy_,
+                                             .kept_images = std::move(kept),
+                                             .board = board_,
+                                             .pressure_changed = [node = std::weak_ptr(node_)] {
+                                               if (auto alive = node.lock()) alive->poke();
+                                             }});
+  eviction_->start();
 }
 
 std::string current_address() { return net::default_ipv4_address().value_or(""); }
@@ -220,6 +292,8 @@ void AgentImpl::watch_pods() {
 
 Result<Unit, std::string> AgentImpl::start() {
   ORCH_CHECK(check_agent_config(config_));
+  ORCH_TRY(eviction_config_, eviction_of(config_));
+  ORCH_TRY(image_policy_, image_policy_of(config_));
   ORCH_CHECK(start_runtime());  // comes up while we join
   ORCH_TRY(identity_, establish_identity(env_, config_, [this] { return stopping_.load(); }));
   ORCH_CHECK(connect());
@@ -233,6 +307,7 @@ Result<Unit, std::string> AgentImpl::start() {
   ORCH_CHECK(start_pods());
   watch_pods();
   node_->start();
+  start_eviction();
   start_renewal();
   log::info("agent", "node {} at {}", identity_.node_name, identity_.node_ip);
   return Unit{};
@@ -241,6 +316,7 @@ Result<Unit, std::string> AgentImpl::start() {
 void AgentImpl::stop() {
   if (stopping_.exchange(true)) return;
   if (renewal_) renewal_->stop();
+  if (eviction_) eviction_->stop();
   if (node_) node_->stop();
   if (pod_informer_) pod_informer_->stop();
   if (pods_) pods_->stop();
@@ -266,6 +342,8 @@ Result<Unit, std::string> check_agent_config(const AgentConfig& config) {
   if (auto proxy = net::make_proxy_backend(config.proxy_mode, {.table = "unused"}); !proxy) {
     return Err("--proxy-mode: " + proxy.error());
   }
+  ORCH_CHECK(eviction_of(config));
+  ORCH_CHECK(image_policy_of(config));
   if (!config.node_name.empty()) {
     if (auto why = check_dns1123_subdomain(config.node_name); !why.empty()) {
       return Err(fmt::format("--node-name: \"{}\": {}", config.node_name, why));

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "agent/error.h"
+#include "agent/node/pressure.h"
 #include "agent/runtime.h"
 #include "orch/api/corev1.h"  // generated
 #include "orch/base/env.h"
@@ -41,6 +42,8 @@ struct PodManagerDeps {
   std::function<std::shared_ptr<const api::corev1::Node>()> node;
   // The Node's allocatable, the default of resourceFieldRef limits.
   std::function<std::map<std::string, api::Quantity>()> allocatable;
+  // What the node is short of: new pods may be refused for it.
+  std::function<Pressure()> pressure;
   PodManagerConfig config;
 };
 
@@ -60,6 +63,13 @@ struct PodUsage {
   std::shared_ptr<const api::corev1::Pod> pod;  // with its newest status
   std::string sandbox_id;                       // "" = none runs
   std::vector<UsageView> containers;
+};
+
+// Why and how a pod is evicted.
+struct Eviction {
+  std::string message;
+  int64_t grace_seconds = 1;
+  bool disruption = false;  // told in the condition DisruptionTarget too
 };
 
 class PodManager {
@@ -110,6 +120,15 @@ class PodManager {
   // Where the runtime keeps images and writable layers; blocks too.
   virtual Result<std::vector<FilesystemView>, Error> image_filesystems() = 0;
   virtual std::vector<ProbeCount> probes() const = 0;
+
+  // The pod fails with reason Evicted and its containers are stopped. False: it is not here, or has
+  // ended, or is being evicted already.
+  virtual bool evict(const std::string& uid, const Eviction& eviction) = 0;
+  // Nothing of it runs, and its volumes are gone.
+  virtual bool is_cleaned(const std::string& uid) const = 0;
+  // Begins to remove the runtime's records (layers and logs with them) of pods that ended; how many
+  // are left. To be called again until there are none.
+  virtual size_t remove_ended() = 0;
   virtual const PodManagerConfig& config() const = 0;
 };
 

@@ -156,6 +156,7 @@ struct ImageView {
   uint64_t size_bytes = 0;
   std::optional<int64_t> uid;  // USER of the image, numeric
   std::string username;        // USER of the image, by name
+  bool pinned = false;         // the runtime says: not to be removed
 };
 
 struct ImageAuth {

@@ -54,6 +54,30 @@ void add_agent_options(Options& options, agent::AgentConfig& agent) {
   options.add("seccomp-default", agent.seccomp_default,
               "Pods that name no seccomp profile get the runtime's own "
               "(--seccomp-default=false: none)");
+  options.add("image-gc-high-threshold", agent.image_gc_high_threshold,
+              "Percent of the images' disk in use from which unused images are removed");
+  options.add("image-gc-low-threshold", agent.image_gc_low_threshold,
+              "Percent of the images' disk in use down to which they are removed");
+  options.add("minimum-image-ttl-duration", agent.minimum_image_ttl_duration,
+              "How old an unused image must be to be removed");
+  options.add("image-maximum-gc-age", agent.image_maximum_gc_age,
+              "How long an image may be unused before it is removed in any case; 0s = for ever");
+  options.add("pod-infra-container-image", agent.pod_infra_container_image,
+              "Pause image of a runtime that orch does not run: never removed");
+  options.add("eviction-hard", agent.eviction_hard,
+              "What must stay free, or pods are ended at once (default: memory.available<100Mi,"
+              "nodefs.available<10%,nodefs.inodesFree<5%,imagefs.available<15%,"
+              "imagefs.inodesFree<5%)");
+  options.add("eviction-soft", agent.eviction_soft,
+              "What must stay free, or pods are ended after a grace period");
+  options.add("eviction-soft-grace-period", agent.eviction_soft_grace_period,
+              "That period by signal, such as memory.available=1m30s");
+  options.add("eviction-max-pod-grace-period", agent.eviction_max_pod_grace_period,
+              "Seconds that a pod ended by --eviction-soft has to stop");
+  options.add("eviction-minimum-reclaim", agent.eviction_minimum_reclaim,
+              "How much more than the threshold is freed by signal, such as imagefs.available=2Gi");
+  options.add("eviction-pressure-transition-period", agent.eviction_pressure_transition_period,
+              "How long a node stays under pressure after it ended");
   options.add("overlay", agent.overlay, "How pods reach other nodes: vxlan, host-gw or none");
   options.add("proxy-mode", agent.proxy_mode, "How Services are programmed: nftables or iptables");
 }

@@ -45,6 +45,8 @@ mkdir -p "$dir/agent/images"
 row "what" "measured" "goal or peer"
 row "binary, MB" "$(( $(stat -c %s "$orch") / 1000000 ))" "under 25"
 
+# Pods are measured here, not what becomes of them on a full disk.
+export ORCH_EVICTION_HARD='memory.available<100Mi,nodefs.available<1%,imagefs.available<1%'
 start=$(now_ms)
 # Not through inside(): $! must be orch itself, not a shell around it.
 nsenter --net="/var/run/netns/$ns" "$orch" server --data-dir "$dir" --node-name bench \

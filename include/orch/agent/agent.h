@@ -26,6 +26,14 @@ struct AgentConfig {
   std::string proxy_mode = "nftables"; // nftables | iptables
   bool seccomp_default = true;         // pods that name no seccomp profile get the runtime's
   std::string bind_address = "0.0.0.0";
+  // Image garbage collection and eviction, in the kubelet's notation.
+  uint16_t image_gc_high_threshold = 85, image_gc_low_threshold = 80;  // percent
+  std::string minimum_image_ttl_duration = "2m0s", image_maximum_gc_age = "0s";
+  std::string pod_infra_container_image;  // of a foreign runtime: never removed
+  std::vector<std::string> eviction_hard;  // "memory.available<100Mi"; empty = the defaults
+  std::vector<std::string> eviction_soft, eviction_soft_grace_period, eviction_minimum_reclaim;
+  std::string eviction_pressure_transition_period = "5m0s";
+  std::string eviction_max_pod_grace_period = "0";  // seconds
 };
 
 // What can be told of a configuration before anything is started or written; the error names the

@@ -36,22 +36,51 @@ std::optional<bool> has_image(ContainerRuntime& runtime, const std::string& name
   return answer.get();
 }
 
+std::string state_file_of(const ContainerdPaths& paths) { return paths.root + "/orch-imported"; }
+
 }  // namespace
 
 ImageImporter::ImageImporter(ContainerdPaths paths, std::string snapshotter)
     : paths_(std::move(paths)),
       snapshotter_(std::move(snapshotter)),
-      state_file_(paths_.root + "/orch-imported") {
+      state_file_(state_file_of(paths_)) {
   load_state();
 }
 
-Result<Unit, std::string> ImageImporter::import_file(const std::string& file) {
+std::vector<std::string> images_of_import(const std::string& output) {
+  std::vector<std::string> out;
+  for (const auto& line : split(output, '\n')) {
+    constexpr std::string_view kUnpacking = "unpacking ";
+    const std::string_view text = trim(line);
+    if (text.starts_with(kUnpacking)) {
+      const auto rest = text.substr(kUnpacking.size());
+      out.emplace_back(rest.substr(0, rest.find(' ')));
+    } else if (text.ends_with(" saved") || text.ends_with("\tsaved")) {
+      out.emplace_back(text.substr(0, text.find_first_of(" \t")));
+    }
+  }
+  return out;
+}
+
+std::set<std::string> imported_images(const ContainerdPaths& paths) {
+  std::set<std::string> out;
+  const std::string text = read_file(state_file_of(paths)).value_or("");
+  for (const auto& line : split(text, '\n')) {
+    const auto columns = split(line, '\t');
+    if (columns.size() != 3) continue;
+    for (auto& image : split(columns[2], ' ')) out.insert(std::move(image));
+  }
+  return out;
+}
+
+Result<std::vector<std::string>, std::string> ImageImporter::import_file(const std::string& file) {
   auto ctr = find_program("ctr");
   if (!ctr) return Err(std::string("ctr not found in PATH; it is part of containerd"));
-  ORCH_CHECK(run_program({*ctr, "--address", paths_.socket, "--namespace", "k8s.io", "images",
-                          "import", "--snapshotter", snapshotter_, file},
-                         kImportTimeout));
-  return Unit{};
+  ORCH_TRY(const auto output,
+           run_program({*ctr, "--address", paths_.socket, "--namespace", "k8s.io", "images",
+                        "import", "--snapshotter", snapshotter_, file},
+                       kImportTimeout));
+  return images_of_import(output);
 }
 
 Result<Unit, std::string> ImageImporter::ensure_pause_image(ContainerRuntime& runtime,
@@ -88,34 +117,39 @@ void ImageImporter::import_folder() {
     found[name] =
         fmt::format("{} {}", st.st_size, st.st_mtim.tv_sec * 1'000'000'000ll + st.st_mtim.tv_nsec);
   }
-  bool changed = false;
   for (const auto& [name, mark] : found) {
     auto known = imported_.find(name);
-    if (known != imported_.end() && known->second == mark) continue;
+    if (known != imported_.end() && known->second.mark == mark) continue;
+    Archive& archive = imported_[name] = {mark, {}};
     if (auto result = import_file(paths_.images_dir + "/" + name); !result) {
       log::error("containerd", "import of images/{}: {}", name, result.error());
     } else {
       log::info("containerd", "imported images/{}", name);
+      archive.images = std::move(*result);
     }
-    imported_[name] = mark;
-    changed = true;
+    // At once: what is imported is kept by the collection of images.
+    save_state();
   }
-  changed |= std::erase_if(imported_, [&](const auto& e) { return !found.contains(e.first); }) > 0;
-  if (changed) save_state();
+  if (std::erase_if(imported_, [&](const auto& e) { return !found.contains(e.first); }) > 0) {
+    save_state();
+  }
 }
 
+// Lines without names are of an orch that did not note them: such an archive is imported again.
 void ImageImporter::load_state() {
   auto text = read_file(state_file_);
   if (!text) return;
   for (const auto& line : split(*text, '\n')) {
-    auto tab = line.find('\t');
-    if (tab != std::string::npos) imported_[line.substr(tab + 1)] = line.substr(0, tab);
+    auto columns = split(line, '\t');
+    if (columns.size() == 3) imported_[columns[1]] = {columns[0], split(columns[2], ' ')};
   }
 }
 
 void ImageImporter::save_state() {
   std::string text;
-  for (const auto& [name, mark] : imported_) text += mark + "\t" + name + "\n";
+  for (const auto& [name, archive] : imported_) {
+    text += fmt::format("{}\t{}\t{}\n", archive.mark, name, join(archive.images, " "));
+  }
   if (auto result = write_file_atomic(state_file_, text); !result) {
     log::warn("containerd", "{}", result.error());
   }

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "agent/containerd/containerd.h"
 #include "agent/runtime.h"
@@ -22,13 +24,23 @@ class ImageImporter {
   void import_folder();
 
  private:
-  Result<Unit, std::string> import_file(const std::string& file);
+  struct Archive {
+    std::string mark;                 // "size mtime_ns"
+    std::vector<std::string> images;  // what came of it
+  };
+  // The images that it held.
+  Result<std::vector<std::string>, std::string> import_file(const std::string& file);
   void load_state();
   void save_state();
 
   ContainerdPaths paths_;
   std::string snapshotter_, state_file_;
-  std::map<std::string, std::string> imported_;  // file name -> "size mtime_ns"
+  std::map<std::string, Archive> imported_;  // by file name
 };
+
+// Names of the images that `ctr images import` said it imported, of containerd 1.x and 2.x.
+std::vector<std::string> images_of_import(const std::string& output);
+// The images of the archives that lie in the folder now.
+std::set<std::string> imported_images(const ContainerdPaths& paths);
 
 }  // namespace orch::agent

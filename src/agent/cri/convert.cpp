@@ -245,6 +245,7 @@ ImageView from_message(const v1::Image& image) {
   out.size_bytes = image.size();
   if (image.has_uid()) out.uid = image.uid().value();
   out.username = image.username();
+  out.pinned = image.pinned();
   return out;
 }
 

@@ -4,6 +4,10 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <optional>
+
+#include "agent/pod/cgroups.h"
 #include "orch/base/file.h"
 #include "orch/base/strings.h"
 
@@ -44,6 +48,39 @@ std::string architecture(const std::string& machine) {
 
 }  // namespace
 
+MachineMemory read_machine_memory() {
+  const std::string info = read_file("/proc/meminfo").value_or("");
+  const auto bytes = [&](std::string_view key) {
+    return static_cast<uint64_t>(std::max<int64_t>(0, meminfo(info, key)));
+  };
+  MachineMemory out;
+  out.total = bytes("MemTotal");
+  out.anonymous = bytes("AnonPages");
+  // The root of cgroup v2 counts no memory.
+  const auto root = cgroup_is_v2() ? std::nullopt : cgroup_usage("");
+  if (root && root->memory_usage_bytes > 0) {
+    out.usage = root->memory_usage_bytes;
+    out.working_set = root->memory_working_set_bytes;
+    return out;
+  }
+  const uint64_t inactive = bytes("Inactive(file)");
+  out.usage = out.total - std::min(out.total, bytes("MemFree"));
+  out.working_set = out.usage - std::min(out.usage, inactive);
+  return out;
+}
+
+MachinePids read_machine_pids() {
+  MachinePids out;
+  out.max = parse_int(first_line("/proc/sys/kernel/pid_max")).value_or(0);
+  // loadavg's fourth word: running/all tasks.
+  const std::string load = first_line("/proc/loadavg");
+  if (const size_t slash = load.find('/'); slash != std::string::npos) {
+    const std::string rest = load.substr(slash + 1);
+    out.used = parse_int(rest.substr(0, rest.find(' '))).value_or(0);
+  }
+  return out;
+}
+
 Machine read_machine(const std::string& data_dir) {
   Machine machine;
   machine.cpus = std::max<int64_t>(1, sysconf(_SC_NPROCESSORS_ONLN));
@@ -57,13 +94,9 @@ Machine read_machine(const std::string& data_dir) {
     machine.inodes = static_cast<int64_t>(disk.f_files);
     machine.inodes_available = static_cast<int64_t>(disk.f_favail);
   }
-  machine.pids_max = parse_int(first_line("/proc/sys/kernel/pid_max")).value_or(0);
-  // loadavg's fourth word: running/all tasks.
-  const std::string load = first_line("/proc/loadavg");
-  if (const size_t slash = load.find('/'); slash != std::string::npos) {
-    const std::string rest = load.substr(slash + 1);
-    machine.pids_used = parse_int(rest.substr(0, rest.find(' '))).value_or(0);
-  }
+  const MachinePids pids = read_machine_pids();
+  machine.pids_max = pids.max;
+  machine.pids_used = pids.used;
   machine.machine_id = first_line("/etc/machine-id");
   machine.system_uuid = to_lower(first_line("/sys/class/dmi/id/product_uuid"));
   if (machine.system_uuid.empty()) machine.system_uuid = machine.machine_id;

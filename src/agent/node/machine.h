@@ -16,6 +16,17 @@ struct Machine {
   std::string machine_id, system_uuid, boot_id, kernel, os_image, architecture;
 };
 
+// As the kubelet counts: what the kernel could drop at once (files not used for long) is not used.
+struct MachineMemory {
+  uint64_t total = 0, usage = 0, working_set = 0, anonymous = 0;
+  uint64_t available() const { return total - (total < working_set ? total : working_set); }
+};
+MachineMemory read_machine_memory();
+struct MachinePids {
+  int64_t max = 0, used = 0;
+};
+MachinePids read_machine_pids();
+
 // What cannot be read stays empty or 0. `data_dir`: whose filesystem counts as the node's disk.
 Machine read_machine(const std::string& data_dir);
 

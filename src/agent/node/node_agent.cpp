@@ -2,8 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <future>
-
+#include "agent/wait_for.h"
 #include "orch/base/log.h"
 
 namespace orch::agent {
@@ -20,20 +19,7 @@ constexpr Seconds kStatusPeriod{10};
 constexpr Millis kStatusPeriodNotReady{100};
 constexpr Seconds kStatusWrittenAtLeast{300};
 constexpr Seconds kImagesPeriod{60};
-constexpr Seconds kRuntimeTimeout{5};
 constexpr const char* kLeaseNamespace = "kube-node-lease";
-
-// Waits for an asynchronous answer of the runtime.
-template <class T, class Call>
-Result<T, Error> wait_for(Call call) {
-  auto promise = std::make_shared<std::promise<Result<T, Error>>>();
-  auto future = promise->get_future();
-  call([promise](Result<T, Error> result) { promise->set_value(std::move(result)); });
-  if (future.wait_for(kRuntimeTimeout) != std::future_status::ready) {
-    return Err(Error{Error::Code::kTimeout, "the container runtime does not answer"});
-  }
-  return future.get();
-}
 
 }  // namespace
 
@@ -92,6 +78,7 @@ void NodeAgent::report_and_repeat() {
 void NodeAgent::refresh_facts() {
   auto& facts = deps_.facts;
   facts.machine = read_machine(deps_.data_dir);
+  facts.pressure = deps_.board->get();
   auto info = wait_for<RuntimeInfo>([this](auto done) { deps_.runtime.status(std::move(done)); });
   if (info) {
     facts.runtime = std::move(*info);
@@ -176,6 +163,7 @@ bool NodeAgent::write_status(const Node& node) {
   }
   written_at_ = now;
   last_written_ = changed.status;
+  tell_pressure(node);
   if (ready_ != was_ready_) {
     deps_.events.record(client::subject_of(node), "Normal", ready_ ? "NodeReady" : "NodeNotReady",
                         fmt::format("Node {} status is now: {}", deps_.facts.name,
@@ -184,6 +172,28 @@ bool NodeAgent::write_status(const Node& node) {
     was_ready_ = ready_;
   }
   return true;
+}
+
+// Events of the conditions that `node`, as it was, showed otherwise.
+void NodeAgent::tell_pressure(const Node& node) {
+  struct Row {
+    const char* type;
+    bool now;
+    const char *bad, *good;
+  };
+  const Pressure& pressure = deps_.facts.pressure;
+  for (const Row& row :
+       {Row{"MemoryPressure", pressure.memory, "NodeHasInsufficientMemory",
+            "NodeHasSufficientMemory"},
+        Row{"DiskPressure", pressure.disk, "NodeHasDiskPressure", "NodeHasNoDiskPressure"},
+        Row{"PIDPressure", pressure.pid, "NodeHasInsufficientPID", "NodeHasSufficientPID"}}) {
+    for (const auto& condition : node.status.conditions) {
+      if (condition.type != row.type || (condition.status == "True") == row.now) continue;
+      const char* reason = row.now ? row.bad : row.good;
+      deps_.events.record(client::subject_of(node), "Normal", reason,
+                          fmt::format("Node {} status is now: {}", deps_.facts.name, reason));
+    }
+  }
 }
 
 void NodeAgent::renew() {

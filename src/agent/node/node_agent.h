@@ -25,6 +25,7 @@ struct NodeAgentDeps {
   ContainerRuntime& runtime;
   client::EventRecorder& events;
   std::string data_dir;
+  std::shared_ptr<const PressureBoard> board;
   NodeFacts facts;  // name, address, port, labels, taints; the rest is read as it goes
   // Called with the node's pod CIDR whenever it is learnt; returns "" when the pod network is set
   // up, else why not (the node stays not ready).
@@ -49,6 +50,7 @@ class NodeAgent : public std::enable_shared_from_this<NodeAgent> {
   bool write_status(const api::corev1::Node& node);
   void register_node();
   void refresh_facts();
+  void tell_pressure(const api::corev1::Node& node);
   void renew();
 
   Env& env_;

@@ -17,7 +17,6 @@ using corev1::NodeStatus;
 namespace {
 
 constexpr int64_t kPodsMax = 110;
-constexpr int64_t kMemoryReserve = 100 * 1024 * 1024;  // eviction threshold memory.available
 constexpr size_t kImagesMax = 50;
 // Known to the server's edge provider; the first one is upstream's.
 constexpr const char* kProvidedNodeIp = "alpha.kubernetes.io/provided-node-ip";
@@ -63,22 +62,18 @@ void put(NodeStatus& status, const NodeStatus& before, std::string_view type, bo
 
 void put_conditions(const NodeFacts& facts, NodeStatus& status, const NodeStatus& before,
                     WallTime now) {
-  const Machine& m = facts.machine;
-  const bool memory = m.memory_available_bytes > 0 && m.memory_available_bytes < kMemoryReserve;
-  // Upstream's hard eviction thresholds: nodefs.available 10 %, inodesFree 5 %.
-  const bool disk = (m.disk_bytes > 0 && m.disk_available_bytes < m.disk_bytes / 10) ||
-                    (m.inodes > 0 && m.inodes_available < m.inodes / 20);
-  const bool pids = m.pids_max > 0 && m.pids_used > m.pids_max * 9 / 10;
   const auto pressure = [&](const char* type, bool is, const char* bad, const char* good,
                             const char* bad_text, const char* good_text) {
     put(status, before, type, is, is ? bad : good, is ? bad_text : good_text, now);
   };
-  pressure("MemoryPressure", memory, "KubeletHasInsufficientMemory", "KubeletHasSufficientMemory",
-           "kubelet has insufficient memory available", "kubelet has sufficient memory available");
-  pressure("DiskPressure", disk, "KubeletHasDiskPressure", "KubeletHasNoDiskPressure",
-           "kubelet has disk pressure", "kubelet has no disk pressure");
-  pressure("PIDPressure", pids, "KubeletHasInsufficientPID", "KubeletHasSufficientPID",
-           "kubelet has insufficient PID available", "kubelet has sufficient PID available");
+  pressure("MemoryPressure", facts.pressure.memory, "KubeletHasInsufficientMemory",
+           "KubeletHasSufficientMemory", "kubelet has insufficient memory available",
+           "kubelet has sufficient memory available");
+  pressure("DiskPressure", facts.pressure.disk, "KubeletHasDiskPressure",
+           "KubeletHasNoDiskPressure", "kubelet has disk pressure", "kubelet has no disk pressure");
+  pressure("PIDPressure", facts.pressure.pid, "KubeletHasInsufficientPID",
+           "KubeletHasSufficientPID", "kubelet has insufficient PID available",
+           "kubelet has sufficient PID available");
   std::vector<std::string> why;
   if (!facts.runtime.runtime_ready) {
     why.push_back("container runtime is down: " + facts.runtime.runtime_message);
@@ -169,11 +164,12 @@ NodeStatus make_status(const NodeFacts& facts, const NodeStatus& before, WallTim
     if (is_extended_resource(resource)) status.capacity.emplace(resource, quantity);
   }
   status.allocatable = status.capacity;
-  status.allocatable["memory"] =
-      Quantity::of_bytes(std::max<int64_t>(0, machine.memory_bytes - kMemoryReserve));
-  // What the eviction thresholds keep free is not there to be given away.
-  status.allocatable["ephemeral-storage"] =
-      Quantity::of_bytes(machine.disk_bytes - machine.disk_bytes / 10);
+  const auto keep = [&status](const char* resource, int64_t capacity, const Amount& reserve) {
+    const int64_t left = capacity - reserve.of(capacity).value();
+    status.allocatable[resource] = Quantity::of_bytes(std::max<int64_t>(0, left));
+  };
+  keep("memory", machine.memory_bytes, facts.memory_reserve);
+  keep("ephemeral-storage", machine.disk_bytes, facts.disk_reserve);
   const auto address = [&status](const char* type, const std::string& value) {
     auto& out = status.addresses.emplace_back();
     out.type = type;

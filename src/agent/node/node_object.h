@@ -4,7 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "agent/eviction/thresholds.h"
 #include "agent/node/machine.h"
+#include "agent/node/pressure.h"
 #include "agent/runtime.h"
 #include "orch/api/corev1.h"
 
@@ -18,6 +20,9 @@ struct NodeFacts {
   Machine machine;
   RuntimeInfo runtime;
   std::vector<ImageView> images;
+  Pressure pressure;
+  // What the hard eviction thresholds keep free is not there to be given away.
+  Amount memory_reserve, disk_reserve;
   std::string not_ready_reason;  // beside the runtime: e.g. no pod CIDR yet; "" = none
 };
 

@@ -5,8 +5,11 @@
 #include <algorithm>
 #include <array>
 
+#include "agent/eviction/pod_use.h"
+#include "agent/pod/resources.h"
 #include "orch/api/node_match.h"
 #include "orch/api/quota.h"
+#include "orch/base/strings.h"
 
 namespace orch::agent {
 namespace {
@@ -141,6 +144,23 @@ Rejection predicate(std::string_view name, std::string_view why) {
 }
 
 }  // namespace
+
+std::optional<Rejection> check_pressure(const Pod& pod, const Pressure& pressure) {
+  if (!pressure.any() || is_critical(pod)) return std::nullopt;
+  if (pressure.memory && !pressure.disk && !pressure.pid) {
+    api::corev1::Taint taint;
+    taint.key = "node.kubernetes.io/memory-pressure";
+    taint.effect = "NoSchedule";
+    if (qos_class(pod) != "BestEffort" || api::tolerates(pod.spec.tolerations, taint)) {
+      return std::nullopt;
+    }
+  }
+  std::vector<std::string> conditions;
+  if (pressure.memory) conditions.emplace_back("MemoryPressure");
+  if (pressure.disk) conditions.emplace_back("DiskPressure");
+  if (pressure.pid) conditions.emplace_back("PIDPressure");
+  return Rejection{"Evicted", fmt::format("The node had condition: [{}]. ", join(conditions, " "))};
+}
 
 std::optional<Rejection> check_admission(const Pod& pod, const Node& node, const Pods& others) {
   if (auto no = check_sysctls(pod)) return no;

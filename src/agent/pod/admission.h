@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/node/pressure.h"
 #include "orch/api/corev1.h"
 
 namespace orch::agent {
@@ -19,5 +20,9 @@ struct Rejection {
 // allocatable is not known yet is checked for nothing that depends on it.
 std::optional<Rejection> check_admission(const api::corev1::Pod& pod, const api::corev1::Node& node,
                                          const std::vector<const api::corev1::Pod*>& others);
+
+// Whether a node under pressure takes it: nothing but critical pods; short of memory alone, all
+// that ask for resources or tolerate it.
+std::optional<Rejection> check_pressure(const api::corev1::Pod& pod, const Pressure& pressure);
 
 }  // namespace orch::agent

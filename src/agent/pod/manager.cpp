@@ -257,6 +257,9 @@ std::optional<Rejection> PodManagerBody::refuse(const corev1::Pod& pod) const {
   if (is_terminal_phase(pod) || pod.metadata.deletionTimestamp || pod.status.startTime) {
     return std::nullopt;
   }
+  if (deps.pressure) {
+    if (auto no = check_pressure(pod, deps.pressure())) return no;
+  }
   const auto node = deps.node ? deps.node() : nullptr;
   if (!node) return std::nullopt;
   std::vector<std::shared_ptr<const corev1::Pod>> kept;

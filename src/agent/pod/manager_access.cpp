@@ -134,6 +134,27 @@ class Manager final : public PodManager {
     }
     return out;
   }
+  bool evict(const std::string& uid, const Eviction& eviction) override {
+    std::lock_guard lock(body_->mutex);
+    auto it = body_->entries.find(uid);
+    return it != body_->entries.end() && it->second.worker->evict(eviction);
+  }
+  bool is_cleaned(const std::string& uid) const override {
+    std::lock_guard lock(body_->mutex);
+    auto it = body_->entries.find(uid);
+    return it == body_->entries.end() || it->second.worker->is_terminated();
+  }
+  size_t remove_ended() override {
+    std::lock_guard lock(body_->mutex);
+    size_t left = 0;
+    for (const auto& [uid, entry] : body_->entries) {
+      if (!entry.worker->is_terminated()) continue;
+      const PodObserved observed = entry.worker->observed();
+      left += observed.containers.size() + observed.sandboxes.size();
+      entry.worker->remove_ended();
+    }
+    return left;
+  }
   const PodManagerConfig& config() const override { return body_->deps.config; }
 
  private:

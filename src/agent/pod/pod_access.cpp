@@ -68,6 +68,15 @@ bool is_terminal_phase(const corev1::Pod& pod) {
   return pod.status.phase == "Succeeded" || pod.status.phase == "Failed";
 }
 
+std::string pod_dir_of(const std::string& agent_dir, const corev1::Pod& pod) {
+  return agent_dir + "/pods/" + pod.metadata.uid;
+}
+
+std::string pod_log_dir_of(const std::string& agent_dir, const corev1::Pod& pod) {
+  return fmt::format("{}/logs/pods/{}_{}_{}", agent_dir, pod.metadata.namespace_, pod.metadata.name,
+                     pod.metadata.uid);
+}
+
 std::string format_pod(const corev1::Pod& pod) {
   return fmt::format("{}_{}({})", pod.metadata.name, pod.metadata.namespace_, pod.metadata.uid);
 }

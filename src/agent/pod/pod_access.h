@@ -31,6 +31,9 @@ corev1::Container to_container(const corev1::EphemeralContainer& ephemeral);
 bool restarts_always(const corev1::Pod& pod);
 bool restarts_never(const corev1::Pod& pod);
 bool is_terminal_phase(const corev1::Pod& pod);  // status.phase Succeeded or Failed
+// Below <data dir>/agent: what belongs to the pod, and its containers' logs.
+std::string pod_dir_of(const std::string& agent_dir, const corev1::Pod& pod);
+std::string pod_log_dir_of(const std::string& agent_dir, const corev1::Pod& pod);
 // "name_namespace(uid)", as messages of the kubelet name pods.
 std::string format_pod(const corev1::Pod& pod);
 // "spec.containers{web}": the fieldPath of a container's events.

@@ -230,6 +230,12 @@ class StatusMaker {
 
   void set_phase() {
     const bool was_terminal = is_terminal_phase(in_.pod);
+    // What still runs has not failed yet.
+    if (!was_terminal && !in_.reason.empty() && !in_.terminal && runs()) {
+      out_.phase = phase(count());
+      if (old_.phase == "Running") out_.phase = "Running";
+      return;
+    }
     out_.reason = in_.reason.empty() ? (was_terminal ? old_.reason : "") : in_.reason;
     out_.message = in_.message.empty() ? (was_terminal ? old_.message : "") : in_.message;
     if (was_terminal) {
@@ -241,6 +247,12 @@ class StatusMaker {
     }
     // A pod that was deleted before it could finish never goes back.
     if (old_.phase == "Running" && out_.phase == "Pending") out_.phase = "Running";
+  }
+
+  bool runs() const {
+    const auto& list = in_.observed.containers;
+    return std::any_of(list.begin(), list.end(),
+                       [](const auto& c) { return c.state == ContainerState::kRunning; });
   }
 
   std::string phase(const Counts& n) const {
@@ -308,6 +320,9 @@ class StatusMaker {
     set_pod_ready(ready, reason, message);
     set_condition("ContainersReady", ready, reason, message);
     set_condition("PodScheduled", true);
+    if (in_.disrupted) {
+      set_condition("DisruptionTarget", true, "TerminationByKubelet", in_.message);
+    }
   }
 
   void set_initialized() {

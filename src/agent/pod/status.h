@@ -22,6 +22,7 @@ struct StatusInput {
   bool rejected = false;  // nothing of it was ever started here: no containers, no conditions
   // Ended by the agent itself: DeadlineExceeded, Evicted ...; becomes Failed.
   std::string reason, message;
+  bool disrupted = false;  // the node ended it for its own sake: condition DisruptionTarget
   std::string runtime_name = "containerd";  // prefix of container ids
   // The termination message of a run, by container id.
   std::map<std::string, std::string> termination_messages;

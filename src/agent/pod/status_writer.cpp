@@ -23,9 +23,15 @@ corev1::PodStatus merged(const corev1::PodStatus& ours, const corev1::PodStatus&
   auto own = [](const std::string& type) {
     return std::find(kOwnConditions.begin(), kOwnConditions.end(), type) != kOwnConditions.end();
   };
-  std::erase_if(out.conditions, [&](const auto& c) { return !own(c.type); });
+  // Others say too why a pod is disrupted; what the node says is newer.
+  const auto by_node = [](const corev1::PodCondition& c) {
+    return c.type == "DisruptionTarget" && c.reason == "TerminationByKubelet";
+  };
+  std::erase_if(out.conditions, [&](const auto& c) { return !own(c.type) && !by_node(c); });
+  const bool disrupted = std::any_of(out.conditions.begin(), out.conditions.end(), by_node);
   for (const auto& condition : server.conditions) {
-    if (!own(condition.type)) out.conditions.push_back(condition);
+    if (own(condition.type) || (disrupted && condition.type == "DisruptionTarget")) continue;
+    out.conditions.push_back(condition);
   }
   // Nothing of ours changed these.
   out.nominatedNodeName = server.nominatedNodeName;

@@ -38,6 +38,24 @@ void PodWorker::reject(Rejection rejection) {
   });
 }
 
+bool PodWorker::evict(const Eviction& eviction) {
+  {
+    std::lock_guard lock(shown_mutex_);
+    if (shown_evicted_ || shown_terminated_ || is_terminal_phase(*shown_pod_)) return false;
+    shown_evicted_ = true;
+  }
+  post([this, eviction] {
+    if (!end_reason_.empty() || terminated_) return;
+    end_reason_ = "Evicted";
+    end_message_ = eviction.message;
+    eviction_ = eviction;
+    event("Warning", end_reason_, end_message_);
+    shorten_stops();
+    if (started_) sync();
+  });
+  return true;
+}
+
 void PodWorker::start(PodObserved observed) {
   auto shared = std::make_shared<PodObserved>(std::move(observed));
   post([this, shared] {
@@ -312,6 +330,7 @@ void PodWorker::publish(const Plan& next) {
                     .rejected = rejected_,
                     .reason = end_reason_,
                     .message = end_message_,
+                    .disrupted = eviction_ && eviction_->disruption,
                     .runtime_name = context_.runtime_name(),
                     .termination_messages = termination_messages_};
   corev1::PodStatus status = make_status(input);

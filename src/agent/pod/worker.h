@@ -49,6 +49,10 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
 
   // Before start(): the node does not take the pod. It fails, and nothing of it is started.
   void reject(Rejection rejection);
+  // It fails with reason Evicted; false: it ended already, or is being evicted.
+  bool evict(const Eviction& eviction);
+  // If nothing of it runs any more: the runtime's records go.
+  void remove_ended();
   // The runtime's view so far; then work begins.
   void start(PodObserved observed);
   void update(std::shared_ptr<const corev1::Pod> pod);
@@ -172,6 +176,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   bool deleted_ = false, removed_ = false, cleaning_ = false, terminated_ = false;
   bool rejected_ = false;
   std::string end_reason_, end_message_;
+  std::optional<Eviction> eviction_;
   bool volumes_ready_ = false, volumes_busy_ = false, refreshing_ = false;
   std::optional<WallTime> volumes_retry_at_;
   Millis volumes_delay_{0};
@@ -188,7 +193,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   std::map<std::pair<std::string, ProbeKind>, ProbeCount> probe_counts_;  // by container
   std::shared_ptr<const corev1::Pod> shown_pod_;
   PodObserved shown_observed_;
-  bool shown_terminated_ = false;
+  bool shown_terminated_ = false, shown_evicted_ = false;
 };
 
 }  // namespace orch::agent

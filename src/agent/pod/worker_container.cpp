@@ -353,6 +353,7 @@ void PodWorker::start_failed(const std::shared_ptr<Start>& start, std::string re
 int64_t PodWorker::stop_grace() const {
   int64_t grace = grace_seconds_of(*pod_);
   if (deleted_) grace = pod_->metadata.deletionGracePeriodSeconds.value_or(grace);
+  if (eviction_) grace = std::min(grace, eviction_->grace_seconds);
   return std::max<int64_t>(grace, 1);
 }
 
@@ -429,11 +430,11 @@ void PodWorker::do_stop(const std::string& name, const std::string& id, int64_t 
       });
 }
 
-// A deletion with a shorter grace period hurries stops that are under way.
+// A deletion or an eviction with a shorter grace period hurries stops that are under way.
 void PodWorker::shorten_stops() {
   const int64_t grace = stop_grace();
   for (auto& [name, stopping] : stopping_) {
-    if (!deleted_ || stopping.grace_seconds <= grace) continue;
+    if ((!deleted_ && !eviction_) || stopping.grace_seconds <= grace) continue;
     stopping.grace_seconds = grace;
     context_.runtime.stop_container(stopping.id, Seconds{grace}, [](Result<Unit, Error>) {});
   }

@@ -77,12 +77,8 @@ Result<Unit, Error> remove_folder(const std::string& path) {
 
 }  // namespace
 
-std::string PodWorker::pod_dir() const { return context_.agent_dir + "/pods/" + uid_; }
-
-std::string PodWorker::log_dir() const {
-  return fmt::format("{}/logs/pods/{}_{}_{}", context_.agent_dir, pod_->metadata.namespace_,
-                     pod_->metadata.name, uid_);
-}
+std::string PodWorker::pod_dir() const { return pod_dir_of(context_.agent_dir, *pod_); }
+std::string PodWorker::log_dir() const { return pod_log_dir_of(context_.agent_dir, *pod_); }
 
 void PodWorker::prepare_volumes() {
   volumes_busy_ = true;
@@ -306,6 +302,7 @@ void PodWorker::remove_sandbox(const std::string& id) {
       self->removing_.erase(id);
       if (!result) return;
       std::erase_if(self->observed_.sandboxes, [&](const auto& s) { return s.id == id; });
+      if (self->terminated_) self->sync();
     });
   });
 }
@@ -326,6 +323,7 @@ void PodWorker::remove_container(const std::string& id) {
       }
       self->termination_messages_.erase(id);
       std::erase_if(self->observed_.containers, [&](const auto& c) { return c.id == id; });
+      if (self->terminated_) self->sync();
     });
   });
 }
@@ -364,6 +362,15 @@ void PodWorker::terminated() {
       self->volumes_ready_ = false;
       self->sync();
     });
+  });
+}
+
+void PodWorker::remove_ended() {
+  post([this] {
+    if (!terminated_ || removed_ || cleaning_) return;
+    for (const auto& c : observed_.containers) remove_container(c.id);
+    if (!observed_.containers.empty()) return;  // then what held them
+    for (const auto& sandbox : observed_.sandboxes) remove_sandbox(sandbox.id);
   });
 }
 

@@ -25,16 +25,9 @@ uint64_t number_after(const std::string& text, std::string_view key) {
   return static_cast<uint64_t>(parse_int(text.substr(at, end - at)).value_or(0));
 }
 
-// The root cgroup of v2 counts no memory.
 void add_machine_memory(NodeStats& stats) {
-  const std::string info = read_file("/proc/meminfo").value_or("");
-  const auto bytes = [&](std::string_view key) { return number_after(info, key) * 1024; };
-  const uint64_t total = bytes("MemTotal:"), free = bytes("MemFree:");
-  const uint64_t inactive = bytes("Inactive(file):");
-  stats.memory.usage = total - std::min(total, free);
-  stats.memory.working_set = stats.memory.usage - std::min(stats.memory.usage, inactive);
-  stats.memory.rss = bytes("AnonPages:");
-  stats.memory.available = total - std::min(total, stats.memory.working_set);
+  const MachineMemory memory = read_machine_memory();
+  stats.memory = {memory.usage, memory.working_set, memory.anonymous, memory.available()};
   const std::string vm = read_file("/proc/vmstat").value_or("");
   stats.page_faults = number_after(vm, "pgfault ");
   stats.major_page_faults = number_after(vm, "pgmajfault ");

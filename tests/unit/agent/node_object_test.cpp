@@ -17,6 +17,8 @@ NodeFacts facts() {
   out.machine.disk_bytes = int64_t{100} << 30;
   out.machine.disk_available_bytes = int64_t{50} << 30;
   out.machine.architecture = "amd64";
+  out.memory_reserve.quantity = api::Quantity::of_bytes(100 * 1024 * 1024);
+  out.disk_reserve.part = 0.1F;
   out.runtime.runtime_ready = out.runtime.network_ready = true;
   out.runtime.name = "containerd";
   out.runtime.version = "1.6.20";
@@ -50,7 +52,8 @@ TEST_CASE("node object: what kubectl describe node shows") {
   CHECK(node.status.capacity.at("pods").str() == "110");
   CHECK(node.status.capacity.at("memory").str() == "8Gi");
   CHECK(node.status.allocatable.at("memory").value() == (int64_t{8} << 30) - 100 * 1024 * 1024);
-  CHECK(node.status.allocatable.at("ephemeral-storage").str() == "90Gi");
+  // A percentage is a 32 bit float, as the kubelet's.
+  CHECK(node.status.allocatable.at("ephemeral-storage").value() == 96'636'764'000);
   CHECK(node.status.nodeInfo.containerRuntimeVersion == "containerd://1.6.20");
   CHECK(node.status.addresses[0].type == "InternalIP");
   CHECK(node.status.addresses[0].address == "192.0.2.1");
@@ -71,12 +74,9 @@ TEST_CASE("node object: why a node is not ready") {
         "no pod CIDR yet]");
 }
 
-TEST_CASE("node object: pressure by the eviction thresholds") {
+TEST_CASE("node object: what the eviction manager says of pressure is told") {
   auto with = facts();
-  with.machine.memory_available_bytes = 99 * 1024 * 1024;
-  with.machine.disk_available_bytes = int64_t{9} << 30;
-  with.machine.pids_max = 100;
-  with.machine.pids_used = 95;
+  with.pressure = {.memory = true, .disk = true, .pid = true};
   const auto status = make_status(with, {}, kNow);
   CHECK(condition(status, "MemoryPressure").starts_with("True KubeletHasInsufficientMemory"));
   CHECK(condition(status, "DiskPressure").starts_with("True KubeletHasDiskPressure"));
