@@ -67,6 +67,13 @@ class HollowNodes::Node : public std::enable_shared_from_this<Node> {
   void restore() {
     on_ = true;
     line_->mend();
+    strand_->post([weak = weak_from_this()] {
+      if (auto self = weak.lock()) self->look_at_node();
+    });
+    look_at_pods();
+  }
+  void look_at_pods() {
+    if (!on_) return;
     for (const auto& pod : fleet_.pods_.by_index("node", name_)) pod_changed(key_of(*pod));
   }
   void slow_down(unsigned factor) {
@@ -215,7 +222,8 @@ void HollowNodes::Node::sync(const api::ObjectKey& key) {
   if (pod->metadata.deletionTimestamp) {
     end(key, local);
   } else if (local.view.state == PodView::kNew && !local.starting) {
-    start(key, local);
+    // Without a Node its pods are nobody's, and may be given away any moment.
+    if (fleet_.node_objects_.get("", name_)) start(key, local);
   } else if (local.view.state != PodView::kNew) {
     report(key, local);
   }
@@ -342,6 +350,12 @@ HollowNodes::HollowNodes(Env& env, Random& random, ControlPlane& plane,
       options_(options) {
   informers_.get<corev1::Pod>().add_handler(
       [this](const api::ObjectPtr& old, const api::ObjectPtr& now) { dispatch(old, now); });
+  informers_.get<corev1::Node>().add_handler(
+      [this](const api::ObjectPtr& old, const api::ObjectPtr& now) {
+        if (stopped_ || old) return;
+        const auto node = nodes_.find(static_cast<const corev1::Node&>(*now).metadata.name);
+        if (node != nodes_.end()) node->second->look_at_pods();
+      });
 }
 
 HollowNodes::~HollowNodes() { stop(); }

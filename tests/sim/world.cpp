@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "orch/api/codec.h"
+#include "server/registry/stored.h"
 #include "sim/chaos.h"
 #include "sim/desired.h"
 #include "sim/mutants.h"
@@ -160,6 +161,11 @@ void World::committed(const storage::Event& event) {
   if (!counting_writes_ || is_transient(*event.kv.key)) return;
   if (who != ControlPlane::kControllers && who != ControlPlane::kScheduler) return;
   unwanted_writes_.push_back(fmt::format("{} {} {}", who, verb, *event.kv.key));
+  auto text = [](const storage::Bytes& value) {
+    return value ? std::string(server::Stored(value, 1).raw()) : "";
+  };
+  journal.add("unwanted, before: " + text(event.prev_kv.value));
+  journal.add("unwanted, after: " + text(event.kv.value));
 }
 
 void World::violate(std::string invariant, std::string what) {

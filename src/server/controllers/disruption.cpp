@@ -20,6 +20,7 @@ using policyv1::PodDisruptionBudget;
 using Outcome = Result<Unit, client::ReconcileError>;
 
 constexpr std::string_view kPodKey = "pod/";
+constexpr Seconds kConflictRetry{1};
 
 class DisruptionReconciler final : public client::Reconciler {
  public:
@@ -41,7 +42,10 @@ class DisruptionReconciler final : public client::Reconciler {
           write(*budget, failed_sync(*budget, planned.error().message, context_.env.clock.now())));
       return Err(std::move(planned).error());
     }
-    ORCH_CHECK(write(*budget, planned->status));
+    ORCH_TRY(const bool written, write(*budget, planned->status));
+    // Not a failure of the budget's: those that it had already make no difference to how soon it
+    // is tried again.
+    if (!written) return client::requeue_after(kConflictRetry);
     for (const auto& pod : planned->not_deleted) {
       context_.events.record(client::subject_of(*pod), "Warning", "NotDeleted",
                              fmt::format("Pod was expected by PDB {}/{} to be deleted but it "
@@ -143,14 +147,16 @@ class DisruptionReconciler final : public client::Reconciler {
     return Unit{};
   }
 
-  Outcome write(const PodDisruptionBudget& budget,
-                const policyv1::PodDisruptionBudgetStatus& status) {
-    if (equal(status, budget.status)) return Unit{};
+  // False = the cache is behind.
+  Result<bool, client::ReconcileError> write(const PodDisruptionBudget& budget,
+                                             const policyv1::PodDisruptionBudgetStatus& status) {
+    if (equal(status, budget.status)) return true;
     PodDisruptionBudget changed = budget;
     changed.status = status;
     auto written = context_.client.update_status(changed);
-    if (!written && !written.error().is("NotFound")) return Err(written.error());
-    return Unit{};
+    if (written || written.error().is("NotFound")) return true;
+    if (written.error().is("Conflict")) return false;
+    return Err(client::ReconcileError(written.error()));
   }
 
   client::ReconcileResult reconcile_pod(const std::string& ns, const std::string& name) {

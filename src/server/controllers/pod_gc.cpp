@@ -39,6 +39,7 @@ class PodGarbageCollector final : public client::Reconciler {
     const MonoTime now = context_.env.clock.mono();
     std::vector<std::shared_ptr<const Pod>> finished;
     std::map<std::string, MonoTime> missing;
+    std::map<std::string, bool> asked;  // missing nodes: are they really gone?
     for (const auto& pod : pods_.list()) {
       if (is_terminal(*pod) && !pod->metadata.deletionTimestamp) finished.push_back(pod);
       const std::string& node = pod->spec.nodeName;
@@ -56,9 +57,13 @@ class PodGarbageCollector final : public client::Reconciler {
       }
       auto seen = missing_.find(node);
       missing[node] = seen == missing_.end() ? now : seen->second;
-      if (now - missing[node] >= kQuarantine) {
-        ORCH_CHECK(remove_pod(context_, *pod, orphaned()));
+      if (now - missing[node] < kQuarantine) continue;
+      auto gone = asked.find(node);
+      if (gone == asked.end()) {
+        ORCH_TRY(const bool answer, is_gone(node));
+        gone = asked.emplace(node, answer).first;
       }
+      if (gone->second) ORCH_CHECK(remove_pod(context_, *pod, orphaned()));
     }
     missing_ = std::move(missing);
     ORCH_CHECK(trim(std::move(finished)));
@@ -66,6 +71,14 @@ class PodGarbageCollector final : public client::Reconciler {
   }
 
  private:
+  // The cache may not have heard of a node that came back.
+  Result<bool, client::ReconcileError> is_gone(const std::string& node) {
+    auto there = context_.client.get<Node>("", node);
+    if (there) return false;
+    if (there.error().code == 404) return true;
+    return Err(client::ReconcileError(there.error()));
+  }
+
   Result<Unit, client::ReconcileError> trim(std::vector<std::shared_ptr<const Pod>> finished) {
     if (finished.size() <= kTerminatedMax) return Unit{};
     std::sort(finished.begin(), finished.end(), [](const auto& a, const auto& b) {

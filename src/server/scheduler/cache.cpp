@@ -189,7 +189,7 @@ void Cache::update(Snapshot& snapshot) {
     auto& shown = snapshot.slots[slot];
     if (info && info->node) {
       shown = info;
-      if (!membership_changed_) snapshot.nodes[snapshot.index.at(info->name())] = info;
+      if (!membership_changed_) snapshot.replace(snapshot.index.at(info->name()), info);
     } else {
       shown = nullptr;
     }

@@ -16,22 +16,20 @@ void Diagnosis::refuse(const NodeInfo& node, Status status) {
       kept_.back().reasons != status.reasons) {
     kept_.push_back(std::move(status));
   }
-  refuse(node, &kept_.back());
+  refuse(node.slot, &kept_.back());
 }
 
-void Diagnosis::refuse(const NodeInfo& node, const Status* status) {
-  if (by_slot_.size() <= node.slot) {
-    by_slot_.resize(std::max<size_t>(all_nodes, node.slot + size_t{1}));
-  }
-  if (!by_slot_[node.slot]) ++refused_;
-  by_slot_[node.slot] = status;
-  if (status->plugin.empty() || status->plugin == last_plugin_) return;
-  last_plugin_ = status->plugin;
-  plugins.insert(std::string(last_plugin_));
+void Diagnosis::refuse(uint32_t slot, const Status* status) {
+  if (by_slot_.size() <= slot) by_slot_.resize(std::max<size_t>(all_nodes, slot + size_t{1}));
+  if (!by_slot_[slot]) ++refused_;
+  by_slot_[slot] = status;
+  if (status == last_) return;
+  last_ = status;
+  if (!status->plugin.empty()) plugins.insert(std::string(status->plugin));
 }
 
-const Status* Diagnosis::of(const NodeInfo& node) const {
-  const Status* own = node.slot < by_slot_.size() ? by_slot_[node.slot] : nullptr;
+const Status* Diagnosis::of(uint32_t slot) const {
+  const Status* own = slot < by_slot_.size() ? by_slot_[slot] : nullptr;
   if (own) return own;
   return absent ? &*absent : nullptr;
 }
@@ -42,8 +40,11 @@ std::string Diagnosis::message() const {
     out += " " + pre_filter_message + ".";
   } else {
     std::unordered_map<const Status*, size_t> nodes;
-    for (const Status* status : by_slot_) {
-      if (status) ++nodes[status];
+    for (size_t i = 0; i < by_slot_.size();) {
+      size_t end = i + 1;  // of a run of the same
+      while (end < by_slot_.size() && by_slot_[end] == by_slot_[i]) ++end;
+      if (by_slot_[i]) nodes[by_slot_[i]] += end - i;
+      i = end;
     }
     std::map<std::string, size_t> counts;
     for (const auto& [status, count] : nodes) {

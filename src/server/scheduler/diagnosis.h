@@ -23,9 +23,9 @@ struct Diagnosis {
   std::set<std::string> plugins;  // that refused
   std::string pre_filter_message, post_filter_message;
 
-  void refuse(const NodeInfo& node, Status status);         // keeps it
-  void refuse(const NodeInfo& node, const Status* status);  // which outlives this
-  const Status* of(const NodeInfo& node) const;             // null = neither refusal nor `absent`
+  void refuse(const NodeInfo& node, Status status);  // keeps it
+  void refuse(uint32_t slot, const Status* status);  // which outlives this
+  const Status* of(uint32_t slot) const;             // null = neither refusal nor `absent`
   // As upstream words it: "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) were
   // unschedulable. preemption: ..."
   std::string message() const;
@@ -34,7 +34,7 @@ struct Diagnosis {
   std::deque<Status> kept_;
   std::vector<const Status*> by_slot_;
   size_t refused_ = 0;
-  std::string_view last_plugin_;
+  const Status* last_ = nullptr;
 };
 
 }  // namespace orch::server::scheduler

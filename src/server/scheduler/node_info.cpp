@@ -61,6 +61,7 @@ bool NodeInfo::remove_pod(const PodInfoPtr& pod) {
 }
 
 bool NodeInfo::is_nominated(const PodInfo& pod) const {
+  if (pod.nominated_node.empty()) return false;
   return std::any_of(nominated.begin(), nominated.end(),
                      [&](const PodInfoPtr& other) { return other->uid() == pod.uid(); });
 }

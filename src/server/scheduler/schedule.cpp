@@ -67,7 +67,7 @@ bool judge(Cycle& cycle, const NodeInfo& node, std::vector<const NodeInfo*>& fea
       out.status = *refusal;
       return false;
     }
-    out.diagnosis.refuse(node, refusal);
+    out.diagnosis.refuse(node.slot, refusal);
     return true;
   } else if (!nominated) {
     status = cycle.framework.run_other_filters(out.state, cycle.pod, node);
@@ -83,6 +83,19 @@ bool judge(Cycle& cycle, const NodeInfo& node, std::vector<const NodeInfo*>& fea
   return true;
 }
 
+// Why it is refused, from memory alone. Null = it has to be looked at.
+const Status* remembered_refusal(const Cycle& cycle, const Snapshot::Tag& tag) {
+  const Status* out = nullptr;
+  if (cycle.known && !tag.nominated) {
+    const auto& row = cycle.known->rows[tag.slot];
+    if (row.generation == tag.generation) out = row.refusal;
+  } else if (cycle.with_nominated && cycle.pod.nominated_node.empty()) {
+    const auto& row = cycle.with_nominated->nominated[tag.slot];
+    if (row.generation == tag.generation) out = row.refusal;
+  }
+  return out && out->rejected() ? out : nullptr;
+}
+
 // Filters `candidates` until enough are found. False = a plugin broke.
 bool find_feasible(Cycle& cycle, std::span<const NodeInfoPtr> candidates,
                    std::vector<const NodeInfo*>& feasible) {
@@ -90,9 +103,15 @@ bool find_feasible(Cycle& cycle, std::span<const NodeInfoPtr> candidates,
       feasible_nodes_to_find(candidates.size(), cycle.options.percentage_of_nodes);
   feasible.reserve(enough);
   size_t at = candidates.empty() ? 0 : cycle.options.start % candidates.size();
+  const bool all = candidates.data() == cycle.snapshot.nodes.data();
   for (size_t i = 0; i < candidates.size() && feasible.size() < enough; ++i) {
     ++cycle.out.evaluated;
-    if (!judge(cycle, *candidates[at], feasible)) return false;
+    const Status* known = all ? remembered_refusal(cycle, cycle.snapshot.tags[at]) : nullptr;
+    if (known) {
+      cycle.out.diagnosis.refuse(cycle.snapshot.tags[at].slot, known);
+    } else if (!judge(cycle, *candidates[at], feasible)) {
+      return false;
+    }
     if (++at == candidates.size()) at = 0;
   }
   return true;

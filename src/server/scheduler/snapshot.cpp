@@ -9,6 +9,10 @@ namespace {
 
 constexpr size_t kLogMin = 1024;
 
+Snapshot::Tag tag_of(const NodeInfo& node) {
+  return {node.generation, node.slot, !node.nominated.empty()};
+}
+
 }  // namespace
 
 Snapshot::Snapshot() : indexes_(std::make_shared<Indexes>()) {}
@@ -31,7 +35,14 @@ api::Labels Snapshot::namespace_labels(const std::string& ns) const {
   return view.namespace_labels ? view.namespace_labels(ns) : api::Labels{};
 }
 
+void Snapshot::replace(size_t at, NodeInfoPtr node) {
+  tags[at] = tag_of(*node);
+  nodes[at] = std::move(node);
+}
+
 void Snapshot::rebuild_index() {
+  tags.clear();
+  for (const auto& node : nodes) tags.push_back(tag_of(*node));
   index.clear();
   nodes_with_image.clear();
   for (size_t i = 0; i < nodes.size(); ++i) {

@@ -33,6 +33,14 @@ struct Snapshot {
 
   // Only nodes with a Node object; zones take turns, so that sampling sees all of them.
   std::vector<NodeInfoPtr> nodes;
+  // What of each of them, in the same order, tells whether something remembered still holds: side
+  // by side, as thousands are looked at for one pod.
+  struct Tag {
+    uint64_t generation = 0;
+    uint32_t slot = 0;
+    bool nominated = false;  // pods are
+  };
+  std::vector<Tag> tags;
   // The same by NodeInfo::slot, which no other change moves; null = a free place.
   std::vector<NodeInfoPtr> slots;
   std::unordered_map<std::string, size_t> index;  // name -> position in nodes
@@ -53,6 +61,7 @@ struct Snapshot {
   // Tests build snapshots of nodes with this; the cache keeps its own up to date in steps.
   static Snapshot of(std::vector<NodeInfo> nodes);
   void rebuild_index();
+  void replace(size_t at, NodeInfoPtr node);  // of `nodes`, which has this name already
 
  private:
   std::shared_ptr<Indexes> indexes_;

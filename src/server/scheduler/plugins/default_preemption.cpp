@@ -22,8 +22,8 @@ bool more_important(const PodInfoPtr& a, const PodInfoPtr& b) {
   return start_seconds(*a) < start_seconds(*b);
 }
 
-Code refusal_of(const Diagnosis& diagnosis, const NodeInfo& node) {
-  const Status* status = diagnosis.of(node);
+Code refusal_of(const Diagnosis& diagnosis, uint32_t slot) {
+  const Status* status = diagnosis.of(slot);
   return status ? status->code : Code::kUnschedulableAndUnresolvable;
 }
 
@@ -43,7 +43,8 @@ std::string why_not_eligible(const PodInfo& pod, const Snapshot& snapshot,
   }
   const std::string& nominated = pod.nominated_node;
   const auto* node = nominated.empty() ? nullptr : snapshot.find(nominated);
-  if (!node || refusal_of(diagnosis, **node) == Code::kUnschedulableAndUnresolvable) return "";
+  if (!node || refusal_of(diagnosis, (*node)->slot) == Code::kUnschedulableAndUnresolvable)
+    return "";
   const bool under_way =
       std::any_of((*node)->pods.begin(), (*node)->pods.end(), [&](const PodInfoPtr& other) {
         return other->priority < pod.priority && is_preempted(*other->pod);
@@ -214,11 +215,11 @@ class DefaultPreemption final : public PostFilter {
         found.refusal = search.state.known->keep(std::move(status));
       } else if (!status.ok()) {
         trial.refuse(node, std::move(status));
-        found.refusal = trial.of(node);
+        found.refusal = trial.of(node.slot);
       }
     }
     found.node = &node;
-    if (found.refusal != nullptr && remembers) trial.refuse(node, found.refusal);
+    if (found.refusal != nullptr && remembers) trial.refuse(node.slot, found.refusal);
     return found;
   }
 
@@ -226,8 +227,10 @@ class DefaultPreemption final : public PostFilter {
                                                       Random& random, Diagnosis& trial) const {
     const Snapshot& snapshot = search.snapshot;
     std::vector<const NodeInfo*> potential;
-    for (const auto& node : snapshot.nodes) {
-      if (refusal_of(diagnosis, *node) == Code::kUnschedulable) potential.push_back(node.get());
+    potential.reserve(snapshot.nodes.size());
+    for (size_t i = 0; i < snapshot.nodes.size(); ++i) {
+      if (refusal_of(diagnosis, snapshot.tags[i].slot) != Code::kUnschedulable) continue;
+      potential.push_back(snapshot.nodes[i].get());
     }
     std::vector<const PreemptionTrial*> out;
     if (potential.empty()) return out;
