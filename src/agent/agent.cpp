@@ -253,8 +253,11 @@ void AgentImpl::start_eviction() {
 std::string current_address() { return net::default_ipv4_address().value_or(""); }
 
 void AgentImpl::start_renewal() {
-  const auto use = [client = client_tls_, serving = serving_tls_,
-                    node = std::weak_ptr(node_)](const Identity& identity) {
+  // The network and the pods are stopped after the renewal.
+  const auto use = [client = client_tls_, serving = serving_tls_, node = std::weak_ptr(node_),
+                    network = network_.get(), pods = pods_.get()](const Identity& identity) {
+    network->set_address(identity.node_ip);
+    pods->set_node_ips({identity.node_ip});
     if (const auto alive = node.lock()) alive->set_address(identity.node_ip);
     for (const auto& reloaded :
          {client->reload(identity.client), serving->reload(identity.serving)}) {

@@ -22,7 +22,7 @@ namespace orch::agent {
 struct PodManagerConfig {
   std::string data_dir;  // state under <data_dir>/agent
   std::string node_name;
-  std::vector<std::string> node_ips;     // first = primary: hostIP of pods
+  std::vector<std::string> node_ips;     // at the start; first = primary: hostIP of pods
   std::vector<std::string> cluster_dns;  // "" entries are not allowed; empty = no cluster DNS
   std::string cluster_domain = "cluster.local";
   std::string resolv_conf = "/etc/resolv.conf";
@@ -88,6 +88,9 @@ class PodManager {
   // After the informer's first list, all of which was given to on_pod_change: from now on what runs
   // but is not wanted is an orphan and is removed.
   virtual void on_pods_synced() = 0;
+
+  // The node has other addresses: pods' hostIP follows.
+  virtual void set_node_ips(std::vector<std::string> ips) = 0;
 
   // The pods here with their newest status, as the agent computes it (may be ahead of the server).
   virtual std::vector<std::shared_ptr<const api::corev1::Pod>> pods() const = 0;

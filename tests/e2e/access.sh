@@ -130,5 +130,7 @@ vouched() { # the neighbour reaches the agent there, and the certificate is for 
 wait_for 60 "a certificate for it" outputs '^401$' vouched
 wait_for 60 "the Node's status" outputs '^192.168.77.3$' k get node n1 \
   -o 'jsonpath={.status.addresses[?(@.type=="InternalIP")].address}'
+wait_for 30 "the pods' hostIP" outputs '^192.168.77.3$' k get pod web -o 'jsonpath={.status.hostIP}'
+wait_for 30 "the overlay" outputs 'local 192.168.77.3 ' ip -n "$run_id-a" -d link show type vxlan
 wait_for 30 "commands in pods" outputs '^hello$' k exec web -- echo hello
 exit 0

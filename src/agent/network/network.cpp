@@ -36,7 +36,8 @@ class NetworkImpl final : public std::enable_shared_from_this<NetworkImpl> {
                                        .device = config_.names.vxlan,
                                        .cluster_cidr = config_.cluster_cidr,
                                        .table = config_.names.overlay_table})),
-        strand_(env.executor.make_strand("network")) {
+        strand_(env.executor.make_strand("network")),
+        node_ip_(config_.node_ip) {
     informers.get<EndpointSlice>().add_index(kByService, [](const Object& object) {
       return std::vector<std::string>{service_key(static_cast<const EndpointSlice&>(object))};
     });
@@ -45,6 +46,7 @@ class NetworkImpl final : public std::enable_shared_from_this<NetworkImpl> {
   void start();
   void stop() { stopped_ = true; }
   std::string set_pod_cidr(const std::string& pod_cidr);
+  void set_address(const std::string& node_ip);
 
  private:
   struct Work {
@@ -55,6 +57,8 @@ class NetworkImpl final : public std::enable_shared_from_this<NetworkImpl> {
   void sync_services();
   void sync_announced();
   void prepare_host();
+  void ensure_service_route();
+  std::string node_ip();
   void start_dns();
   std::vector<SlicePtr> slices_of(const Service& service) const {
     std::vector<SlicePtr> out;
@@ -77,6 +81,7 @@ class NetworkImpl final : public std::enable_shared_from_this<NetworkImpl> {
   bool announced_known_ = false;     // what an earlier run left is looked at once
   std::mutex mutex_;
   std::string pod_cidr_;  // whose CNI configuration is written; guarded by mutex_
+  std::string node_ip_;   // guarded by mutex_
 };
 
 void NetworkImpl::schedule(Work& work, void (NetworkImpl::*run)(), Micros delay) {
@@ -110,8 +115,7 @@ void NetworkImpl::prepare_host() {
   warn("forwarding", net::enable_forwarding());
   warn("cluster DNS address",
        net::ensure_dummy_address(config_.names.dns_link, config_.cluster_dns));
-  warn("service route",
-       net::ensure_service_route(config_.names.dns_link, config_.service_cidr, config_.node_ip));
+  ensure_service_route();
   start_dns();
 }
 
@@ -129,10 +133,32 @@ void NetworkImpl::start_dns() {
   schedule(services_work_, &NetworkImpl::sync_services, Micros{0});
 }
 
+void NetworkImpl::set_address(const std::string& node_ip) {
+  {
+    std::lock_guard lock(mutex_);
+    if (node_ip_ == node_ip) return;
+    node_ip_ = node_ip;
+    pod_cidr_.clear();  // the other link may have another MTU
+  }
+  // A route that names the old address as its source went with it.
+  strand_->post([self = shared_from_this()] { self->ensure_service_route(); });
+  schedule(nodes_work_, &NetworkImpl::sync_nodes, Micros{0});
+}
+
+void NetworkImpl::ensure_service_route() {
+  auto made = net::ensure_service_route(config_.names.dns_link, config_.service_cidr, node_ip());
+  if (!made) log::warn("network", "service route: {}", made.error());
+}
+
+std::string NetworkImpl::node_ip() {
+  std::lock_guard lock(mutex_);
+  return node_ip_;
+}
+
 std::string NetworkImpl::set_pod_cidr(const std::string& pod_cidr) {
   std::lock_guard lock(mutex_);
   if (pod_cidr_ == pod_cidr) return "";
-  auto mtu = net::mtu_of_address(config_.node_ip);
+  auto mtu = net::mtu_of_address(node_ip_);
   if (!mtu) return "MTU of the node's address: " + mtu.error();
   net::CniConfig cni;
   cni.bridge = config_.names.bridge;
@@ -148,7 +174,7 @@ std::string NetworkImpl::set_pod_cidr(const std::string& pod_cidr) {
 }
 
 void NetworkImpl::sync_nodes() {
-  net::OverlayNode self{config_.node_name, config_.node_ip, "", ""};
+  net::OverlayNode self{config_.node_name, node_ip(), "", ""};
   std::vector<net::OverlayNode> others;
   for (const auto& object : informers_.get<Node>().list()) {
     const auto& node = static_cast<const Node&>(*object);
@@ -215,7 +241,7 @@ void NetworkImpl::sync_announced() {
   announced_known_ = true;
   for (const uint32_t address : *fresh) {
     log::info("network", "announcing load balancer address {}", net::format_ipv4(address));
-    if (auto told = net::announce_address(address, config_.node_ip); !told) {
+    if (auto told = net::announce_address(address, node_ip()); !told) {
       log::warn("network", "{}", told.error());
     }
   }
@@ -231,6 +257,7 @@ class NetworkHandle final : public Network {
   std::string set_pod_cidr(const std::string& pod_cidr) override {
     return impl_->set_pod_cidr(pod_cidr);
   }
+  void set_address(const std::string& node_ip) override { impl_->set_address(node_ip); }
 
  private:
   std::shared_ptr<NetworkImpl> impl_;

@@ -31,6 +31,8 @@ class Network {
   virtual ~Network() = default;
   virtual void start() = 0;
   virtual void stop() = 0;  // rules and links stay: pods go on; idempotent
+  // The node has another address: overlay and routes follow. Any thread.
+  virtual void set_address(const std::string& node_ip) = 0;
   // Writes the CNI configuration for this node's pod CIDR. "" = fine, else why not. Any thread.
   virtual std::string set_pod_cidr(const std::string& pod_cidr) = 0;
 };

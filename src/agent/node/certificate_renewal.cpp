@@ -81,7 +81,11 @@ void CertificateRenewal::look() {
     if (renewed) {
       if (moved) log::info("agent", "certificates are for the address {} now", address);
       deps_.identity = std::move(*renewed);
-      deps_.use(deps_.identity);
+      {
+        std::lock_guard lock(use_mutex_);
+        if (stopped_) return;
+        deps_.use(deps_.identity);
+      }
       report(deps_.identity);
       log::info("agent", "certificates renewed");
       deps_.events.record(subject, "Normal", "CertificateRenewed",

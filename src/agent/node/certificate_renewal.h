@@ -6,6 +6,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 
 #include "agent/node/identity.h"
 #include "orch/client/events.h"
@@ -26,7 +27,11 @@ class CertificateRenewal : public std::enable_shared_from_this<CertificateRenewa
   };
   static std::shared_ptr<CertificateRenewal> create(Env& env, Deps deps);
   void start();
-  void stop() { stopped_ = true; }
+  // After it `use` is not called, nor under way.
+  void stop() {
+    std::lock_guard lock(use_mutex_);
+    stopped_ = true;
+  }
 
  private:
   CertificateRenewal(Env& env, Deps deps);
@@ -37,6 +42,7 @@ class CertificateRenewal : public std::enable_shared_from_this<CertificateRenewa
   Deps deps_;
   std::shared_ptr<Strand> strand_;
   std::atomic<bool> stopped_{false};
+  std::mutex use_mutex_;
   bool failing_ = false;
 };
 

@@ -275,8 +275,8 @@ std::optional<CpuThrottling> cgroup_throttling(const std::string& path) {
     CpuThrottling out;
     out.periods = field_in(file, "nr_periods");
     out.throttled_periods = field_in(file, "nr_throttled");
-    out.throttled_nanoseconds = cgroup_is_v2() ? field_in(file, "throttled_usec") * 1000
-                                               : field_in(file, "throttled_time");
+    out.throttled_nanoseconds =
+        cgroup_is_v2() ? field_in(file, "throttled_usec") * 1000 : field_in(file, "throttled_time");
     if (out.periods == 0) return std::nullopt;
     return out;
   }

@@ -122,6 +122,13 @@ std::shared_ptr<const corev1::Pod> ghost(const std::string& uid, const PodObserv
   return pod;
 }
 
+std::vector<const corev1::Pod*> pointers(
+    const std::vector<std::shared_ptr<const corev1::Pod>>& pods) {
+  std::vector<const corev1::Pod*> out;
+  for (const auto& pod : pods) out.push_back(pod.get());
+  return out;
+}
+
 bool same_for_checkpoint(const corev1::Pod& a, const corev1::Pod& b) {
   return api::equal(a.spec, b.spec) && a.metadata.labels == b.metadata.labels &&
          a.metadata.annotations == b.metadata.annotations &&
@@ -140,7 +147,8 @@ PodManagerBody::PodManagerBody(Env& e, PodManagerDeps d)
                                                   : deps.config.cgroup_root),
       objects(e, deps.transport, agent_dir + "/objects"),
       writer(e, deps.transport, pool),
-      strand(e.executor.make_strand("pod-manager")) {}
+      strand(e.executor.make_strand("pod-manager")),
+      node_ips(deps.config.node_ips) {}
 
 uint64_t PodManagerBody::schedule(Micros delay, void (PodManagerBody::*task)()) {
   return strand->post_after(delay, [weak = weak_from_this(), task] {
@@ -164,6 +172,13 @@ void PodManagerBody::start() {
       .objects = objects,
       .status_writer = writer,
       .services = deps.services,
+      .node_ips =
+          [weak = weak_from_this()] {
+            auto self = weak.lock();
+            if (!self) return std::vector<std::string>{};
+            std::lock_guard lock(self->mutex);
+            return self->node_ips;
+          },
       .allocatable = deps.allocatable,
       .instance = instance,
       .agent_dir = agent_dir,
@@ -190,6 +205,12 @@ void PodManagerBody::start() {
       .changed =
           [weak = weak_from_this()] {
             if (auto self = weak.lock()) self->mark_changed();
+          },
+      .may_resize =
+          [weak = weak_from_this()](const corev1::Pod& wanted) {
+            auto self = weak.lock();
+            if (!self) return ResizeVerdict::kDeferred;
+            return self->may_resize(wanted);
           }});
   // A worker that lives a little longer keeps the body, to which the context refers, alive too.
   struct Kept {
@@ -262,16 +283,27 @@ std::optional<Rejection> PodManagerBody::refuse(const corev1::Pod& pod) const {
   }
   const auto node = deps.node ? deps.node() : nullptr;
   if (!node) return std::nullopt;
-  std::vector<std::shared_ptr<const corev1::Pod>> kept;
-  std::vector<const corev1::Pod*> others;
+  const auto others = admitted_but(pod.metadata.uid);
+  return check_admission(pod, *node, pointers(others));
+}
+
+std::vector<std::shared_ptr<const corev1::Pod>> PodManagerBody::admitted_but(
+    const std::string& but) const {
+  std::vector<std::shared_ptr<const corev1::Pod>> out;
   for (const auto& [uid, entry] : entries) {
-    if (uid == pod.metadata.uid || entry.rejected || entry.worker->is_terminated()) continue;
-    auto other = entry.worker->pod();
-    if (is_terminal_phase(*other)) continue;
-    others.push_back(other.get());
-    kept.push_back(std::move(other));
+    if (uid == but || entry.rejected || entry.worker->is_terminated()) continue;
+    auto pod = entry.worker->pod();
+    if (!is_terminal_phase(*pod)) out.push_back(std::move(pod));
   }
-  return check_admission(pod, *node, others);
+  return out;
+}
+
+ResizeVerdict PodManagerBody::may_resize(const corev1::Pod& wanted) const {
+  const auto node = deps.node ? deps.node() : nullptr;
+  if (!node) return ResizeVerdict::kDeferred;
+  std::lock_guard lock(mutex);
+  const auto others = admitted_but(wanted.metadata.uid);
+  return judge_resize(wanted, *node, pointers(others));
 }
 
 void PodManagerBody::start_worker(const std::string& uid, Entry& entry) {

@@ -36,7 +36,10 @@ struct PodManagerBody : std::enable_shared_from_this<PodManagerBody> {
   void add(std::shared_ptr<const corev1::Pod> pod, bool from_server);  // under the lock
   // Of a pod that is new here: why this node does not take it. Under the lock.
   std::optional<Rejection> refuse(const corev1::Pod& pod) const;
-  void start_worker(const std::string& uid, Entry& entry);             // under the lock
+  // The others that take resources of the node. Under the lock.
+  std::vector<std::shared_ptr<const corev1::Pod>> admitted_but(const std::string& uid) const;
+  ResizeVerdict may_resize(const corev1::Pod& wanted) const;
+  void start_worker(const std::string& uid, Entry& entry);  // under the lock
   void on_pod_change(const api::ObjectPtr& old, const api::ObjectPtr& now);
   void on_pods_synced();
   void relist();
@@ -73,6 +76,7 @@ struct PodManagerBody : std::enable_shared_from_this<PodManagerBody> {
   RuntimeView last_list;
   uint64_t idle_relist = 0;  // the timer while there is nothing to look at
   RuntimeInfo info;
+  std::vector<std::string> node_ips;
   std::function<void()> runtime_changed;
 };
 

@@ -61,6 +61,12 @@ class Manager final : public PodManager {
     body_->on_pod_change(old, now);
   }
   void on_pods_synced() override { body_->on_pods_synced(); }
+  void set_node_ips(std::vector<std::string> ips) override {
+    std::lock_guard lock(body_->mutex);
+    if (body_->node_ips == ips) return;
+    body_->node_ips = std::move(ips);
+    for (const auto& [uid, entry] : body_->entries) entry.worker->refresh();
+  }
 
   std::vector<std::shared_ptr<const corev1::Pod>> pods() const override {
     std::lock_guard lock(body_->mutex);

@@ -26,7 +26,8 @@ class StatusMaker {
       : in_(input), containers_(all_containers(input.pod)), old_(input.pod.status) {}
 
   corev1::PodStatus make() {
-    out_ = old_;  // keeps what others write: nominatedNodeName, resize, resourceClaimStatuses
+    out_ = old_;  // keeps what others write: nominatedNodeName, resourceClaimStatuses
+    out_.resize = in_.resize;
     out_.initContainerStatuses.clear();
     out_.containerStatuses.clear();
     out_.ephemeralContainerStatuses.clear();
@@ -110,6 +111,7 @@ class StatusMaker {
       }
       s.restartCount = static_cast<int32_t>(restart_count_of(run));
       s.containerID = in_.runtime_name + "://" + run.id;
+      set_resources(c, run, s);
       s.imageID = run.image_ref;
       if (!run.image.empty()) s.image = run.image;
       set_back_off(c, run, memory, s);
@@ -125,6 +127,19 @@ class StatusMaker {
       s.started.reset();
     }
     list_of(out_, c.kind).push_back(std::move(s));
+  }
+
+  // What it was given and what it has: that a node tells shows that it can resize.
+  void set_resources(const PodContainer& c, const ContainerView& run,
+                     corev1::ContainerStatus& s) const {
+    const auto applied = in_.applied.find(run.id);
+    if (c.kind != ContainerKind::kMain || run.state != ContainerState::kRunning ||
+        applied == in_.applied.end()) {
+      return;
+    }
+    s.allocatedResources = c.spec.resources.requests;
+    s.resources = applied->second;
+    s.resources->claims.clear();
   }
 
   bool same_run(const corev1::ContainerState& state, const ContainerView& run) const {

@@ -7,6 +7,7 @@
 
 #include "agent/pod/plan.h"
 #include "agent/pod/pod_access.h"
+#include "agent/pod/resize.h"
 
 namespace orch::agent {
 
@@ -22,6 +23,8 @@ struct StatusInput {
   bool rejected = false;  // nothing of it was ever started here: no containers, no conditions
   // Ended by the agent itself: DeadlineExceeded, Evicted ...; becomes Failed.
   std::string reason, message;
+  Applied applied;         // resources of the runs
+  std::string resize;      // of the pod: "", "InProgress" ...
   bool disrupted = false;  // the node ended it for its own sake: condition DisruptionTarget
   std::string runtime_name = "containerd";  // prefix of container ids
   // The termination message of a run, by container id.

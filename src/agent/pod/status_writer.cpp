@@ -35,7 +35,6 @@ corev1::PodStatus merged(const corev1::PodStatus& ours, const corev1::PodStatus&
   }
   // Nothing of ours changed these.
   out.nominatedNodeName = server.nominatedNodeName;
-  out.resize = server.resize;
   out.resourceClaimStatuses = server.resourceClaimStatuses;
   return out;
 }

@@ -11,6 +11,11 @@
 #include "orch/base/strings.h"
 
 namespace orch::agent {
+namespace {
+
+constexpr Micros kResizeAgain = Seconds{10};
+
+}  // namespace
 
 PodWorker::PodWorker(std::shared_ptr<WorkerContext> context, std::shared_ptr<const corev1::Pod> pod)
     : context_owner_(std::move(context)),
@@ -20,6 +25,14 @@ PodWorker::PodWorker(std::shared_ptr<WorkerContext> context, std::shared_ptr<con
       pod_(std::move(pod)),
       shown_pod_(pod_) {
   deleted_ = pod_->metadata.deletionTimestamp.has_value();
+  // Of an earlier life it may have other resources than it is to have.
+  auto given = std::make_shared<corev1::Pod>(*pod_);
+  take_allocated(pod_->status, given->spec);
+  if (resources_differ(given->spec, pod_->spec)) {
+    wanted_ = pod_->spec;
+    pod_ = std::move(given);
+    shown_pod_ = pod_;
+  }
 }
 
 void PodWorker::post(std::function<void()> task) {
@@ -72,6 +85,7 @@ void PodWorker::start(PodObserved observed) {
         memory(s.name).started = true;
       }
     }
+    recall_resources();
     sync();
   });
 }
@@ -85,7 +99,15 @@ void PodWorker::update(std::shared_ptr<const corev1::Pod> pod) {
     // Someone else (the node controller, when we were out of sight) wrote what is ours to say.
     resubmit_ |= !api::equal(theirs, pod_->status);
     merged->status.nominatedNodeName = theirs.nominatedNodeName;
-    merged->status.resize = theirs.resize;
+    take_resources(pod_->spec, merged->spec);
+    if (resources_differ(pod->spec, merged->spec)) {
+      wanted_ = pod->spec;
+    } else {
+      wanted_.reset();
+      resize_refused_.clear();
+      // Other resources than cpu and memory follow.
+      take_resources(pod->spec, merged->spec);
+    }
     merged->status.resourceClaimStatuses = theirs.resourceClaimStatuses;
     for (const auto& gate : pod->spec.readinessGates) {
       std::erase_if(merged->status.conditions,
@@ -108,6 +130,10 @@ void PodWorker::removed() {
     shorten_stops();
     if (started_) sync();
   });
+}
+
+void PodWorker::refresh() {
+  post([this] { sync(); });
 }
 
 void PodWorker::stop() {
@@ -254,6 +280,8 @@ void PodWorker::check_deadline() {
 void PodWorker::sync() {
   if (!started_ || stopped_) return;
   check_deadline();
+  consider_resize();
+  resize();
   if (terminating()) abandon_pulls();
   PlanInput input{.pod = *pod_,
                   .observed = observed_,
@@ -278,6 +306,10 @@ void PodWorker::sync() {
   for (const auto& action : next.actions) perform(action);
   publish(next);
   auto wake = next.wake_at;
+  if (resize_refused_ == "Deferred" && (!wake || now() + kResizeAgain < *wake)) {
+    wake = now() + kResizeAgain;
+  }
+  if (resize_retry_at_ && (!wake || *resize_retry_at_ < *wake)) wake = resize_retry_at_;
   if (pod_->spec.activeDeadlineSeconds && !terminating() && pod_->status.startTime) {
     WallTime deadline = pod_->status.startTime->wall() + Seconds{*pod_->spec.activeDeadlineSeconds};
     if (!wake || deadline < *wake) wake = deadline;
@@ -324,12 +356,14 @@ void PodWorker::publish(const Plan& next) {
                     .memory = memory_,
                     .waiting = next.waiting,
                     .pod_ips = pod_ips(),
-                    .host_ips = context_.config.node_ips,
+                    .host_ips = context_.node_ips(),
                     .now = now(),
                     .terminal = over,
                     .rejected = rejected_,
                     .reason = end_reason_,
                     .message = end_message_,
+                    .applied = applied_,
+                    .resize = resize_state(),
                     .disrupted = eviction_ && eviction_->disruption,
                     .runtime_name = context_.runtime_name(),
                     .termination_messages = termination_messages_};

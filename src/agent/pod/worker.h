@@ -14,6 +14,7 @@
 #include "agent/pod/admission.h"
 #include "agent/pod/object_cache.h"
 #include "agent/pod/plan.h"
+#include "agent/pod/resize.h"
 #include "agent/pod/status_writer.h"
 #include "agent/pod_manager.h"
 #include "agent/probes/probe.h"
@@ -31,6 +32,7 @@ struct WorkerContext {
   ObjectCache& objects;
   StatusWriter& status_writer;
   std::function<std::vector<std::shared_ptr<const corev1::Service>>()> services;
+  std::function<std::vector<std::string>()> node_ips;  // now
   std::function<std::map<std::string, api::Quantity>()> allocatable;
   std::string instance;   // label value: whose containers
   std::string agent_dir;  // <data_dir>/agent
@@ -40,6 +42,8 @@ struct WorkerContext {
   std::function<bool()> network_ready;               // the runtime has a pod network
   std::function<void(const std::string& uid)> gone;  // nothing of the pod is left
   std::function<void()> changed;                     // what the checkpoint holds changed
+  // Whether the node has room for the pod as it would be.
+  std::function<ResizeVerdict(const corev1::Pod& wanted)> may_resize;
 };
 
 class PodWorker : public std::enable_shared_from_this<PodWorker> {
@@ -59,7 +63,8 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   void removed();  // the API object is gone
   // The runtime's list as of `listed_at`, without details.
   void observe(PodObserved listed, MonoTime listed_at);
-  void stop();  // no more work; what runs goes on
+  void refresh();  // something that its status depends on changed
+  void stop();     // no more work; what runs goes on
 
   // Newest state, for readers.
   std::shared_ptr<const corev1::Pod> pod() const;
@@ -145,6 +150,15 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   void shorten_stops();
   int64_t stop_grace() const;
 
+  // worker_resize.cpp
+  void consider_resize();
+  void recall_resources();
+  void resize();
+  void resize_next(std::vector<ContainerResize> updates);
+  void finish_resize();
+  void resized(const Result<Unit, Error>& result);
+  std::string resize_state() const;
+
   // worker_probes.cpp
   void start_probes(const std::string& name, const std::string& id);
   void stop_probes(const std::string& name);
@@ -158,7 +172,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   const std::string uid_;
 
   // Strand only.
-  std::shared_ptr<const corev1::Pod> pod_;
+  std::shared_ptr<const corev1::Pod> pod_;  // with the resources it was given
   PodObserved observed_;
   std::map<std::string, ContainerMemory> memory_;
   std::map<std::string, std::string> termination_messages_;  // by container id
@@ -186,6 +200,13 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   Millis sandbox_delay_{0};
   MonoTime last_change_{};
   uint64_t timer_ = 0, refresh_timer_ = 0;
+  // Resources asked for and not given yet; the pod before a resize whose cgroup is not done.
+  std::optional<corev1::PodSpec> wanted_;
+  std::shared_ptr<const corev1::Pod> resized_from_;
+  Applied applied_;
+  std::string resize_refused_;                   // "Deferred", "Infeasible"
+  bool resize_busy_ = false, loosened_ = false;  // loosened: the pod's cgroup holds old and new
+  std::optional<WallTime> resize_retry_at_;
   bool delete_sent_ = false;
   bool resubmit_ = false;  // the server shows another status than ours
 

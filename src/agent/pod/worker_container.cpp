@@ -182,12 +182,12 @@ void PodWorker::build(const std::shared_ptr<Start>& start) {
                       dir = pod_dir(), done] {
     auto allocatable =
         context.allocatable ? context.allocatable() : std::map<std::string, api::Quantity>{};
+    const auto node_ips = context.node_ips();
     auto make = [&]() -> Result<ContainerSpec, Error> {
       EnvironmentInput input{
           .pod = *pod,
           .container = start->spec,
-          .addresses = {pod->spec.hostNetwork ? context.config.node_ips : ips,
-                        context.config.node_ips},
+          .addresses = {pod->spec.hostNetwork ? node_ips : ips, node_ips},
           .allocatable = allocatable,
           .services = context.services ? context.services() : decltype(context.services()){}};
       ORCH_TRY(auto environment, make_environment(input, context.objects.fresh()));
@@ -259,6 +259,7 @@ void PodWorker::created(const std::shared_ptr<Start>& start, Result<std::string,
     return;
   }
   start->container_id = *id;
+  applied_[*id] = start->spec.resources;
   container_event(start->name, "Normal", "Created",
                   fmt::format("Created container: {}", start->name));
   context_.runtime.start_container(*id, back(start, &PodWorker::container_started));

@@ -74,7 +74,7 @@ void PodWorker::schedule_probe(const std::shared_ptr<Probing>& probing, Micros d
     auto self = weak.lock();
     auto probing = weak_probing.lock();
     if (!self || !probing || probing->ended || self->stopped_) return;
-    auto ips = self->pod_->spec.hostNetwork ? self->context_.config.node_ips : self->pod_ips();
+    auto ips = self->pod_->spec.hostNetwork ? self->context_.node_ips() : self->pod_ips();
     ProbeTarget target{self->pod_.get(), &probing->container, probing->id,
                        ips.empty() ? "" : ips[0]};
     const MonoTime began = self->context_.env.clock.mono();

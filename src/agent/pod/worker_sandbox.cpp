@@ -88,7 +88,7 @@ void PodWorker::prepare_volumes() {
     if (auto result = make_directories(dir, 0750); !result) {
       made.failures.emplace_back("", Error{Error::Code::kInternal, result.error()});
     } else {
-      PodAddresses addresses{{}, context.config.node_ips};
+      PodAddresses addresses{{}, context.node_ips()};
       made = make_volumes(*pod, dir, context.objects.fresh(), context, addresses, false);
     }
     auto self = weak.lock();
@@ -144,7 +144,7 @@ void PodWorker::refresh_volumes() {
         self->refresh_timer_ = 0;
         if (self->terminating() || self->terminated_ || !self->volumes_ready_) return;
         auto pod = self->pod_;
-        PodAddresses addresses{self->pod_ips(), self->context_.config.node_ips};
+        PodAddresses addresses{self->pod_ips(), self->context_.node_ips()};
         self->volumes_busy_ = true;
         self->context_.pool.post([weak, pod, addresses, dir = self->pod_dir(),
                                   &context = self->context_] {
@@ -322,6 +322,7 @@ void PodWorker::remove_container(const std::string& id) {
         ::unlink(termination_file(self->pod_dir(), c.name, restart_count_of(c)).c_str());
       }
       self->termination_messages_.erase(id);
+      self->applied_.erase(id);
       std::erase_if(self->observed_.containers, [&](const auto& c) { return c.id == id; });
       if (self->terminated_) self->sync();
     });
