@@ -31,7 +31,7 @@ class MirrorReconciler final : public client::Reconciler {
     const auto existing = slices_.by_index("owner", endpoints->metadata.uid);
     if (existing.empty() && plan.slices.empty()) return client::done();
     report(*endpoints, plan);
-    ORCH_CHECK(write_slices(context_, existing, kMirrorController, plan.slices));
+    ORCH_CHECK(write_slices(context_, existing, kMirrorController, std::move(plan.slices)));
     return client::done();
   }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <unordered_map>
 
 #include "orch/base/strings.h"
 #include "server/controllers/endpoint_slices.h"
@@ -106,6 +107,7 @@ class Packer {
     for (const auto& slice : existing) {
       if (slice->addressType != "IPv4" || !same_ports(slice->ports, ports)) continue;
       const size_t index = open(slice->metadata.name);
+      slices_.back().endpoints.reserve(slice->endpoints.size());
       for (const auto& endpoint : slice->endpoints) {
         if (!endpoint.addresses.empty()) homes_[identity(endpoint)] = index;
       }
@@ -126,19 +128,18 @@ class Packer {
     for (auto& endpoint : new_) fullest().endpoints.push_back(std::move(endpoint));
     for (auto& slice : slices_) {
       if (slice.endpoints.empty()) continue;
-      sort_by_address(slice.endpoints);
+      const auto by_address = [](const Endpoint& a, const Endpoint& b) {
+        return std::tie(a.addresses, a.targetRef->name) < std::tie(b.addresses, b.targetRef->name);
+      };
+      if (!std::is_sorted(slice.endpoints.begin(), slice.endpoints.end(), by_address)) {
+        std::sort(slice.endpoints.begin(), slice.endpoints.end(), by_address);
+      }
       out.push_back(std::move(slice));
       used_ = true;
     }
     if (used_) return;
     if (slices_.empty()) open_next();
     out.push_back(std::move(slices_.front()));
-  }
-
-  static void sort_by_address(std::vector<Endpoint>& endpoints) {
-    std::sort(endpoints.begin(), endpoints.end(), [](const Endpoint& a, const Endpoint& b) {
-      return std::tie(a.addresses, a.targetRef->name) < std::tie(b.addresses, b.targetRef->name);
-    });
   }
 
  private:
@@ -182,7 +183,7 @@ class Packer {
   const Service& service_;
   const PortKey& key_;
   std::vector<EndpointSlice> slices_;
-  std::map<std::string, size_t> homes_;  // which slice an endpoint is in
+  std::unordered_map<std::string, size_t> homes_;  // which slice an endpoint is in
   std::set<std::string> names_;
   std::vector<Endpoint> new_;
   size_t next_ = 0, filling_ = SIZE_MAX;
@@ -217,21 +218,30 @@ std::vector<EndpointSlice> plan_slices(
     const Service& service, const std::vector<PodPtr>& pods,
     const std::function<std::string(const std::string& node)>& node_zone,
     const std::vector<SlicePtr>& existing) {
-  std::map<PortKey, std::vector<Endpoint>> by_ports;
+  // By address. Pods are put in order, as endpoints are large and thousands of them slow to move.
+  std::vector<const Pod*> listed;
   for (const auto& pod : pods) {
-    if (!should_be_listed(*pod, /*include_terminating=*/true)) continue;
+    if (should_be_listed(*pod, /*include_terminating=*/true)) listed.push_back(pod.get());
+  }
+  std::sort(listed.begin(), listed.end(), [](const Pod* a, const Pod* b) {
+    return std::tie(a->status.podIP, a->metadata.name) <
+           std::tie(b->status.podIP, b->metadata.name);
+  });
+  std::map<PortKey, std::vector<const Pod*>> by_ports;
+  for (const Pod* pod : listed) {
     PortKey key;
     for (const auto& port : service.spec.ports) {
       if (auto number = find_port(*pod, port)) key.emplace_back(port.name, *number);
     }
-    by_ports[key].push_back(make_endpoint(*pod, service, node_zone(pod->spec.nodeName)));
+    by_ports[key].push_back(pod);
   }
   if (by_ports.empty()) by_ports[{}];  // a Service without pods still has one, empty slice
   std::vector<EndpointSlice> slices;
-  for (auto& [key, endpoints] : by_ports) {
-    Packer::sort_by_address(endpoints);
+  for (const auto& [key, members] : by_ports) {
     Packer packer(service, key, existing);
-    for (auto& endpoint : endpoints) packer.add(std::move(endpoint));
+    for (const Pod* pod : members) {
+      packer.add(make_endpoint(*pod, service, node_zone(pod->spec.nodeName)));
+    }
     packer.finish(slices);
   }
   return slices;

@@ -69,7 +69,7 @@ class EndpointSliceReconciler final : public client::Reconciler {
     std::erase_if(existing, [](const SlicePtr& s) { return !is_managed(*s, kSliceController); });
     auto wanted = plan_slices(*service, selected_pods(*service, pods_), zone, existing);
     report(*service, add_topology_hints(*service, zone_cpu_shares(nodes_.list()), wanted));
-    ORCH_CHECK(write_slices(context_, existing, kSliceController, wanted));
+    ORCH_CHECK(write_slices(context_, existing, kSliceController, std::move(wanted)));
     return client::done();
   }
 

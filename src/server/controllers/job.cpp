@@ -57,6 +57,14 @@ class JobMemory {
   std::map<std::string, JobBackoff> backoffs_;
 };
 
+// Of a pod that is not counted: had it ended meanwhile it would have to be, so the version stands
+// there as well.
+std::string release_unended_patch(const Pod& pod) {
+  return fmt::format(R"({{"metadata":{{"uid":"{}","resourceVersion":"{}",)"
+                     R"("$deleteFromPrimitiveList/finalizers":["{}"]}}}})",
+                     pod.metadata.uid, pod.metadata.resourceVersion, kJobFinalizer);
+}
+
 // Everything stands under the uid: another pod of the same name is not touched.
 std::string release_finalizer_patch(const Pod& pod) {
   return fmt::format(
@@ -157,15 +165,22 @@ class JobReconciler final : public client::Reconciler {
 
   ReplicaFailure act(const Job& job, const JobPlan& plan) {
     if (!plan.deletes.empty()) {
+      std::vector<PodPtr> going;
+      ReplicaFailure failure;
       for (const auto& pod : plan.deletes) {
-        if (!plan.release_deleted || !has_job_finalizer(*pod)) continue;
-        memory_->release(key_of(job).str(), pod->metadata.uid);
-        auto released = patch(*pod, PatchType::kStrategic, release_finalizer_patch(*pod));
-        if (released) continue;
-        memory_->seen(key_of(job).str(), pod->metadata.uid);
-        return {"FailedDelete", released.error().message};
+        if (plan.release_deleted && has_job_finalizer(*pod)) {
+          memory_->release(key_of(job).str(), pod->metadata.uid);
+          auto released = patch(*pod, PatchType::kStrategic, release_unended_patch(*pod));
+          if (!released) {
+            memory_->seen(key_of(job).str(), pod->metadata.uid);
+            failure = {"FailedDelete", released.error().message};
+            continue;
+          }
+        }
+        going.push_back(pod);
       }
-      return control_.remove(job, plan.deletes);
+      ReplicaFailure removal = control_.remove(job, going);
+      return failure.reason.empty() ? removal : failure;
     }
     if (plan.creates.empty()) return {};
     return control_.create(job, static_cast<int>(plan.creates.size()),

@@ -16,15 +16,13 @@ bool is_managed(const EndpointSlice& slice, const std::string& manager) {
 namespace {
 
 // The existing slice as it should be: foreign annotations stay.
-EndpointSlice merged(const EndpointSlice& existing, const EndpointSlice& wanted) {
-  EndpointSlice out = wanted;
-  out.metadata = existing.metadata;
-  out.metadata.labels = wanted.metadata.labels;
-  out.metadata.ownerReferences = wanted.metadata.ownerReferences;
-  for (const auto& [key, value] : wanted.metadata.annotations) {
-    out.metadata.annotations[key] = value;
-  }
-  return out;
+EndpointSlice merged(const EndpointSlice& existing, EndpointSlice wanted) {
+  metav1::ObjectMeta metadata = existing.metadata;
+  metadata.labels = std::move(wanted.metadata.labels);
+  metadata.ownerReferences = std::move(wanted.metadata.ownerReferences);
+  for (const auto& [key, value] : wanted.metadata.annotations) metadata.annotations[key] = value;
+  wanted.metadata = std::move(metadata);
+  return wanted;
 }
 
 Outcome remove(const client::ControllerContext& context, const EndpointSlice& slice) {
@@ -40,9 +38,9 @@ Outcome remove(const client::ControllerContext& context, const EndpointSlice& sl
 
 Outcome write_slices(const client::ControllerContext& context,
                      const std::vector<SlicePtr>& existing, const std::string& manager,
-                     const std::vector<EndpointSlice>& wanted) {
-  std::map<std::string, const EndpointSlice*> missing;
-  for (const auto& slice : wanted) missing[slice.metadata.name] = &slice;
+                     std::vector<EndpointSlice> wanted) {
+  std::map<std::string, EndpointSlice*> missing;
+  for (auto& slice : wanted) missing[slice.metadata.name] = &slice;
   for (const auto& slice : existing) {
     if (!is_managed(*slice, manager)) continue;
     auto it = missing.find(slice->metadata.name);
@@ -51,7 +49,7 @@ Outcome write_slices(const client::ControllerContext& context,
       ORCH_CHECK(remove(context, *slice));
       continue;
     }
-    const EndpointSlice changed = merged(*slice, *it->second);
+    const EndpointSlice changed = merged(*slice, std::move(*it->second));
     missing.erase(it);
     if (equal(changed, *slice)) continue;
     auto updated = context.client.update(changed);

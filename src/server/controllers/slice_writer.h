@@ -18,6 +18,6 @@ namespace orch::server {
 bool is_managed(const api::discoveryv1::EndpointSlice& slice, const std::string& manager);
 Result<Unit, client::ReconcileError> write_slices(
     const client::ControllerContext& context, const std::vector<SlicePtr>& existing,
-    const std::string& manager, const std::vector<api::discoveryv1::EndpointSlice>& wanted);
+    const std::string& manager, std::vector<api::discoveryv1::EndpointSlice> wanted);
 
 }  // namespace orch::server

@@ -20,9 +20,27 @@ namespace orch::server::test {
 namespace corev1 = api::corev1;
 namespace appsv1 = api::appsv1;
 
+// Lets a test act right before a request of the controllers: what they know is then behind.
+class Watched final : public client::Transport {
+ public:
+  explicit Watched(std::unique_ptr<client::Transport> inner) : inner_(std::move(inner)) {}
+  api::ApiResult<client::Response> call(const client::Request& request) override {
+    if (before) before(request);
+    return inner_->call(request);
+  }
+  api::ApiResult<std::unique_ptr<client::WatchStream>> watch(
+      const client::Request& request, client::WatchCallbacks callbacks) override {
+    return inner_->watch(request, std::move(callbacks));
+  }
+  std::function<void(const client::Request&)> before;
+
+ private:
+  const std::unique_ptr<client::Transport> inner_;
+};
+
 struct Cluster : ApiFixture {
-  std::unique_ptr<client::Transport> transport = server->local_transport(
-      {.name = "system:kube-controller-manager", .groups = {"system:masters"}});
+  std::unique_ptr<Watched> transport = std::make_unique<Watched>(server->local_transport(
+      {.name = "system:kube-controller-manager", .groups = {"system:masters"}}));
   client::Client client{*transport};
   client::InformerSet informers{env, *transport};
   std::unique_ptr<client::EventRecorder> events =

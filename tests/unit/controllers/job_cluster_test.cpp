@@ -66,6 +66,31 @@ std::string reason_of(const Job& job, const std::string& type) {
   return "";
 }
 
+TEST_CASE("a pod that ends while its Job is being suspended is counted, not deleted") {
+  Cluster c;
+  c.must_post(kJobs, job("work", R"(,"completions":2,"parallelism":2)"));
+  c.settle();
+  run_pods(c);
+  const auto pods = c.pods();
+  REQUIRE(pods.size() == 2);
+  bool ended = false;
+  c.transport->before = [&](const client::Request& request) {
+    if (request.verb != "patch" || request.resource != "pods" || ended) return;
+    ended = true;
+    const auto answer = c.send("PATCH", std::string(kPods) + "/" + request.name + "/status",
+                               R"({"status":{"phase":"Succeeded"}})",
+                               {{"Content-Type", "application/merge-patch+json"}});
+    REQUIRE(answer.status == 200);
+  };
+  REQUIRE(c.patch(std::string(kJobs) + "/work", "application/merge-patch+json",
+                  R"({"spec":{"suspend":true}})")
+              .status == 200);
+  c.advance(Seconds{5});
+  CHECK(ended);
+  CHECK(get_job(c, "work").status.succeeded == 1);
+  CHECK(get_job(c, "work").status.active == 0);
+}
+
 TEST_CASE("an indexed Job runs to its end, all is counted, nobody writes after") {
   Cluster c;
   c.must_post(kJobs, job("work", R"(,"completions":5,"parallelism":2,"completionMode":"Indexed")"));
