@@ -41,6 +41,7 @@ class Engine final : public KvStore {
   StoreResult<RangeResponse> range(const RangeRequest& request) override;
   StoreResult<TxnResponse> txn(const TxnRequest& request) override;
   void txn_async(TxnRequest request, TxnDone done, bool alone) override;
+  bool answers_later() const override { return true; }
   StoreResult<std::unique_ptr<WatchHandle>> watch(const std::string& key,
                                                   const std::string& range_end, Revision start,
                                                   std::shared_ptr<WatchSink> sink) override;

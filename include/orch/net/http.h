@@ -125,9 +125,18 @@ class HttpResponse {
 
   // Answers later: the request waits without a thread. `wait` runs right after this handler
   // returned and is given what resumes the request: any thread, once. Then the handler given there
-  // answers in place of this one, on a thread that may block, with a response of its own; it may
-  // park again.
-  using Resume = std::function<void(HttpHandler)>;
+  // answers in place of this one, with a response of its own; it may park again.
+  struct Resume {
+    enum class On : uint8_t {
+      kBlocking,   // a thread that may block
+      kComputing,  // one that must not; within `wait`, that same thread goes on
+    };
+    std::function<void(HttpHandler, On)> run;
+    bool alone = false;  // when it was parked, the server had no other request
+    void operator()(HttpHandler handler, On on = On::kBlocking) const {
+      run(std::move(handler), on);
+    }
+  };
   void park(std::function<void(Resume)> wait) { wait_ = std::move(wait); }
 
   const std::function<void(Resume)>& parked() const { return wait_; }
@@ -153,9 +162,14 @@ struct HttpServerOptions {
   size_t header_bytes_max = 1024 * 1024;
   Seconds header_timeout{32};
   Seconds idle_timeout{90};
-  // True: this request may wait for a peer (logs, proxies). Called with method and path. Writes
-  // wait for a disk in any case. Null: GETs do not wait, all others may.
-  std::function<bool(std::string_view method, std::string_view path)> may_block;
+  // What the handler of a request may wait for, by method and path. Null: GETs wait for nothing,
+  // all others for a peer.
+  enum class Waits : uint8_t {
+    kNothing,
+    kDisk,
+    kPeer,  // logs, proxies
+  };
+  std::function<Waits(std::string_view method, std::string_view path)> waits;
   // Body of the server's own refusals (413, 400, 408 ...) as JSON; default: plain text.
   std::function<std::string(int status, std::string_view message)> error_body;
   bool gzip_on_loopback = false;

@@ -160,6 +160,8 @@ class KvStore {
     (void)alone;
     done(txn(request));
   }
+  // txn_async() waits neither for a disk nor for a peer.
+  virtual bool answers_later() const { return false; }
   // Events with revision >= start (0 = from now on) of [key, range_end). The history comes first,
   // then what is committed afterwards, without gap or repetition.
   virtual StoreResult<std::unique_ptr<WatchHandle>> watch(const std::string& key,

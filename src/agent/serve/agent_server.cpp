@@ -87,7 +87,9 @@ Result<Unit, std::string> AgentServerImpl::listen(const AgentServerOptions& opti
   http.port = options.port;
   http.tls = options.tls;
   http.read_workers = 1;
-  http.may_block = [](std::string_view, std::string_view) { return true; };
+  http.waits = [](std::string_view, std::string_view) {
+    return net::HttpServerOptions::Waits::kPeer;
+  };
   auto server = net::HttpServer::start(
       http,
       [this](const HttpRequest& request, HttpResponse& response) { handle(request, response); });

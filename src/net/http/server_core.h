@@ -12,6 +12,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -105,6 +106,7 @@ class ServerCore final : public HttpServer {
   bool dispatch(Connection* c);
   void run_handler(const HttpHandler& handler, Connection* c, HttpResponse& response);
   bool answer(Connection* c, HttpResponse response);  // or park
+  std::optional<HttpHandler> park(Connection* c, const HttpResponse& response);
   bool respond(Connection* c, HttpResponse response);
   bool refuse(Connection* c, int status, const std::string& message);
   bool start_stream(Connection* c, HttpResponse& response, std::string head);
@@ -147,6 +149,7 @@ class ServerCore final : public HttpServer {
   int listen_fd_ = -1, work_epoll_ = -1, loop_epoll_ = -1, stop_fd_ = -1;
   std::shared_ptr<LoopInbox> inbox_ = std::make_shared<LoopInbox>();
   WorkerPool blocking_;
+  WorkerPool computing_;  // ends parked requests that wait for nothing more
 
   mutable std::mutex mutex_;  // connections_ and threads
   std::condition_variable gone_;
@@ -171,7 +174,7 @@ class ServerCore final : public HttpServer {
   std::atomic<int64_t> next_scan_us_;
   // Read workers: all busy with the same requests for a while = one more is started for a time.
   unsigned base_readers_ = 0;
-  std::atomic<unsigned> readers_{0}, busy_readers_{0}, waiting_readers_{0};
+  std::atomic<unsigned> readers_{0}, busy_readers_{0}, waiting_readers_{0}, parked_{0};
   std::atomic<uint64_t> handled_{0};
   std::atomic<int64_t> stall_check_us_{0};
   uint64_t handled_at_check_ = 0;

@@ -89,6 +89,7 @@ ServerCore::ServerCore(HttpServerOptions options, HttpHandler handler)
     : options_(std::move(options)),
       handler_(std::move(handler)),
       blocking_("http-blocking", options_.blocking_workers_max, kWorkerIdle),
+      computing_("http-answer", std::max(1u, std::thread::hardware_concurrency()), kWorkerIdle),
       upgrade_pool_(std::make_shared<WorkerPool>("http-upgrade", kUpgradesMax, Seconds{1})),
       next_scan_us_(INT64_MAX) {
   parking_->server = this;
@@ -138,7 +139,7 @@ Result<Unit, std::string> ServerCore::open() {
 
   base_readers_ = options_.read_workers != 0 ? options_.read_workers
                                              : std::max(1u, std::thread::hardware_concurrency());
-  readers_ = base_readers_ + (options_.may_block ? kWriters : 0);
+  readers_ = base_readers_ + (options_.waits ? kWriters : 0);
   std::lock_guard lock(mutex_);
   for (unsigned i = 0; i <= readers_; ++i) {
     pthread_t thread;
@@ -474,6 +475,7 @@ void ServerCore::stop(Millis grace) {
     parking_->server = nullptr;
   }
   blocking_.stop();
+  computing_.stop();
   upgrade_pool_->stop();
   closing_ = true;
   uint64_t one = 1;

@@ -2,6 +2,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <thread>
+
 #include "net/http/gzip.h"
 #include "net/http/http_text.h"
 #include "net/http/server_core.h"
@@ -259,11 +261,13 @@ bool ServerCore::dispatch(Connection* c) {
   c->deadline_us = 0;
   const HttpRequest& request = c->exchange->request;
   const bool read = request.method == "GET" || request.method == "HEAD";
-  const bool known = options_.may_block != nullptr;
-  const bool waits = known ? options_.may_block(request.method, request.path) : !read;
-  // Writes wait for the disk. A thread change costs as much: this thread does it itself as long as
+  using Waits = HttpServerOptions::Waits;
+  const Waits waits = options_.waits ? options_.waits(request.method, request.path)
+                      : read         ? Waits::kNothing
+                                     : Waits::kPeer;
+  // A thread change costs as much as a quick disk: this thread waits for it itself as long as
   // enough others wait for connections.
-  if (waits || (!read && waiting_readers_.load() < base_readers_)) {
+  if (waits == Waits::kPeer || (waits == Waits::kDisk && waiting_readers_.load() < base_readers_)) {
     blocking_.submit([this, c] {
       HttpResponse response;
       run_handler(handler_, c, response);
@@ -284,21 +288,47 @@ bool ServerCore::dispatch(Connection* c) {
 }
 
 bool ServerCore::answer(Connection* c, HttpResponse response) {
-  if (!response.parked()) return respond(c, std::move(response));
-  // Nobody drives the connection until then, and the request stays where it is.
-  const auto wait = response.parked();
-  run_guarded([&] {
-    wait([this, c, parking = parking_](HttpHandler again) {
-      std::lock_guard lock(parking->mutex);
-      if (parking->server == nullptr) return;
-      blocking_.submit([this, c, again = std::move(again)] {
-        HttpResponse response;
-        run_handler(again, c, response);
-        if (answer(c, std::move(response))) drive(c, false);
-      });
+  while (response.parked()) {
+    const auto again = park(c, response);
+    if (!again) return false;
+    response = HttpResponse();
+    run_handler(*again, c, response);
+  }
+  return respond(c, std::move(response));
+}
+
+// Nobody drives the connection until it is resumed, and the request stays where it is. A handler
+// comes back if it was resumed at once.
+std::optional<HttpHandler> ServerCore::park(Connection* c, const HttpResponse& response) {
+  using On = HttpResponse::Resume::On;
+  // What resumes while `wait` runs, on its thread.
+  struct Here {
+    const std::thread::id thread = std::this_thread::get_id();
+    bool waiting = true;
+    std::optional<HttpHandler> again;
+  };
+  const auto here = std::make_shared<Here>();
+  HttpResponse::Resume resume;
+  resume.alone = parked_.fetch_add(1) == 0 && waiting_readers_.load() >= base_readers_;
+  resume.run = [this, c, here, parking = parking_](HttpHandler again, On on) {
+    if (on == On::kComputing && here->thread == std::this_thread::get_id() && here->waiting) {
+      here->again = std::move(again);
+      return;
+    }
+    std::lock_guard lock(parking->mutex);
+    if (parking->server == nullptr) return;
+    --parked_;
+    (on == On::kComputing ? computing_ : blocking_).submit([this, c, again = std::move(again)] {
+      HttpResponse response;
+      run_handler(again, c, response);
+      if (answer(c, std::move(response))) drive(c, false);
     });
-  });
-  return false;
+  };
+  const auto wait = response.parked();
+  run_guarded([&] { wait(std::move(resume)); });
+  here->waiting = false;
+  if (here->again) --parked_;
+  return std::move(here->again);
 }
 
 void ServerCore::run_handler(const HttpHandler& handler, Connection* c, HttpResponse& response) {

@@ -192,7 +192,13 @@ void ApiServer::handle(Call& call, net::HttpResponse& response) {
     answer_path(*this, call, response);
     return;
   }
-  if (auto served = serve(call, response); !served) {
+  conclude(call, serve(call, response), response);
+}
+
+void ApiServer::conclude(Call& call, const api::ApiResult<Unit>& served,
+                         net::HttpResponse& response) {
+  if (response.parked()) return;
+  if (!served) {
     response.body.clear();
     response.tail = {};
     const bool no_path =

@@ -88,6 +88,8 @@ class ApiServer {
   // Serves one authenticated and authorised request (called by src/server/http). Failures are
   // answers.
   void handle(Call& call, net::HttpResponse& response);
+  // Its last step: what failed becomes a Status. For those who parked the request.
+  void conclude(Call& call, const api::ApiResult<Unit>& served, net::HttpResponse& response);
   // The same for resource requests, failures as errors (in-process calls).
   api::ApiResult<Unit> serve(Call& call, net::HttpResponse& response);
 

@@ -35,6 +35,7 @@ struct Call {
   std::string body;
   api::ObjectPtr object;                   // in place of body, in process
   const net::HttpRequest* http = nullptr;  // null in process
+  bool may_park = false;                   // HttpResponse::park() may be used
   std::vector<std::string> warnings;
   std::map<std::string, std::string> audit_annotations;  // what admission notes for the audit
 

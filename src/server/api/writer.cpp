@@ -142,7 +142,20 @@ api::ApiResult<Stored> Writer::create(std::unique_ptr<api::Object> object) {
   }
 }
 
+api::ApiResult<Registry::Insertion> Writer::prepare(api::Object& object) {
+  ORCH_CHECK(check_namespace(object));
+  ORCH_TRY(const AdmissionRequest request, make(object));
+  ORCH_TRY(const std::string text, admitted(object, request));
+  return server_.registry().insertion(resource_, object, text);
+}
+
 api::ApiResult<Stored> Writer::create_once(api::Object& object) {
+  ORCH_TRY(const AdmissionRequest request, make(object));
+  if (auto* service = as_service(resource_, &object)) return create_service(*service, request);
+  return store_new(object, request, nullptr);
+}
+
+api::ApiResult<AdmissionRequest> Writer::make(api::Object& object) {
   const WallTime now = server_.env().clock.now();
   auto& meta = object.metadata;
   if (!meta.resourceVersion.empty()) {
@@ -170,8 +183,12 @@ api::ApiResult<Stored> Writer::create_once(api::Object& object) {
   }
   if (resource_.warnings != nullptr) resource_.warnings(object, nullptr, call_.warnings);
   pod_warnings(resource_, object, nullptr, call_.warnings);
-  if (auto* service = as_service(resource_, &object)) return create_service(*service, request);
-  return store_new(object, request, nullptr);
+  return request;
+}
+
+api::ApiResult<std::string> Writer::admitted(api::Object& object, const AdmissionRequest& request) {
+  if (AdmissionChain* chain = server_.hooks().admission) ORCH_CHECK(chain->validate(request));
+  return own_fields("", Registry::encode(object), object, "");
 }
 
 api::ApiResult<Stored> Writer::create_service(api::corev1::Service& service,
@@ -192,8 +209,7 @@ api::ApiResult<Stored> Writer::create_service(api::corev1::Service& service,
 
 api::ApiResult<Stored> Writer::store_new(api::Object& object, const AdmissionRequest& request,
                                          Claims* claims) {
-  if (AdmissionChain* chain = server_.hooks().admission) ORCH_CHECK(chain->validate(request));
-  ORCH_TRY(const std::string text, own_fields("", Registry::encode(object), object, ""));
+  ORCH_TRY(const std::string text, admitted(object, request));
   if (options_.dry_run) {
     const auto& meta = object.metadata;
     if (server_.registry().get(resource_, meta.namespace_, meta.name)) {

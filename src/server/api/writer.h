@@ -40,6 +40,9 @@ class Writer {
   // Stores a new object; its metadata.namespace must be set already.
   api::ApiResult<Stored> create(std::unique_ptr<api::Object> object);
 
+  // The same up to the store, for an object that has a name and claims nothing of the store.
+  api::ApiResult<Registry::Insertion> prepare(api::Object& object);
+
   // Makes the new object from the stored one; called again after a lost race.
   using Change = std::function<api::ApiResult<std::unique_ptr<api::Object>>(const api::Object& old,
                                                                             const Stored& stored)>;
@@ -66,6 +69,10 @@ class Writer {
  private:
   api::ApiResult<Unit> check_namespace(const api::Object& object);
   api::ApiResult<Stored> create_once(api::Object& object);
+  // Defaults, mutating admission, preparation, validation.
+  api::ApiResult<AdmissionRequest> make(api::Object& object);
+  // Validating admission; then the object's text with its managedFields.
+  api::ApiResult<std::string> admitted(api::Object& object, const AdmissionRequest& request);
   // The last steps: what is allocated for a Service, validating admission, the store.
   api::ApiResult<Stored> create_service(api::corev1::Service& service,
                                         const AdmissionRequest& request);

@@ -33,6 +33,7 @@ Call make_call(const net::HttpRequest& request) {
   call.if_none_match = net::header(request.headers, "If-None-Match");
   call.body = request.body;
   call.http = &request;
+  call.may_park = true;
   return call;
 }
 
@@ -195,7 +196,7 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
         return Unit{};
       }
     }
-    return perform(*passage, response);
+    return perform(passage, response);
   }
 
   // Short requests find the read workers free, as wide ones go on elsewhere.
@@ -205,21 +206,57 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
       // it calls it.
       passage->ticket->on_decided([self, passage, resume = std::move(resume)] {
         resume([self, passage](const net::HttpRequest&, net::HttpResponse& later) {
-          self->guarded(*passage, later, [&] { return self->perform(*passage, later); });
+          self->guarded(*passage, later, [&] { return self->perform(passage, later); });
         });
       });
     });
   }
 
-  api::ApiResult<Unit> perform(Passage& passage, net::HttpResponse& response) {
+  // A verb parked the request: what it answers later ends the request here.
+  void hold(const PassagePtr& passage, net::HttpResponse& response) {
+    response.park([self = shared_from_this(), passage,
+                   wait = response.parked()](net::HttpResponse::Resume resume) {
+      resume.run = [self, passage, run = std::move(resume.run)](net::HttpHandler verb,
+                                                                net::HttpResponse::Resume::On on) {
+        run(
+            [self, passage, verb = std::move(verb)](const net::HttpRequest& request,
+                                                    net::HttpResponse& later) {
+              self->guarded(*passage, later, [&] {
+                self->flow_headers(*passage, later);
+                verb(request, later);
+                self->finish(passage, later);
+                return api::ApiResult<Unit>(Unit{});
+              });
+            },
+            on);
+      };
+      wait(std::move(resume));
+    });
+  }
+
+  void finish(const PassagePtr& passage, net::HttpResponse& response) {
+    if (response.parked()) return hold(passage, response);
+    if (!passage->audit) return;
+    for (const auto& [key, value] : passage->call.audit_annotations) {
+      passage->audit->annotate(key, value);
+    }
+  }
+
+  static void flow_headers(const Passage& passage, net::HttpResponse& response) {
+    if (!passage.ticket) return;
+    response.set("X-Kubernetes-PF-FlowSchema-UID", passage.ticket->schema_uid());
+    response.set("X-Kubernetes-PF-PriorityLevel-UID", passage.ticket->level_uid());
+  }
+
+  api::ApiResult<Unit> perform(const PassagePtr& held, net::HttpResponse& response) {
+    Passage& passage = *held;
     Call& call = passage.call;
     if (const auto& ticket = passage.ticket) {
       if (ticket->state() == FlowControl::Ticket::State::kRefused) {
         return Err(api::too_many_requests("Too many requests, please try again later.", 1));
       }
-      response.set("X-Kubernetes-PF-FlowSchema-UID", ticket->schema_uid());
-      response.set("X-Kubernetes-PF-PriorityLevel-UID", ticket->level_uid());
     }
+    flow_headers(passage, response);
     Authorization verdict;
     const auto allowed = authorize(server_.hooks(), call, &verdict);
     if (passage.audit) {
@@ -230,9 +267,7 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
     }
     if (!allowed) return Err(allowed.error());
     server_.handle(call, response);
-    if (passage.audit) {
-      for (const auto& [key, value] : call.audit_annotations) passage.audit->annotate(key, value);
-    }
+    finish(held, response);
     return Unit{};
   }
 
@@ -252,21 +287,31 @@ net::HttpHandler make_http_handler(ApiServer& server, const HttpHandlerOptions& 
 
 net::HttpServerOptions http_options() {
   net::HttpServerOptions options;
-  options.may_block = request_may_block;
+  options.waits = request_waits;
   options.error_body = refusal_body;
   return options;
 }
 
-bool request_may_block(std::string_view method, std::string_view path) {
+net::HttpServerOptions::Waits request_waits(std::string_view method, std::string_view path) {
+  using Waits = net::HttpServerOptions::Waits;
   if (method != "GET" && method != "HEAD") {
     constexpr std::string_view kStreams[] = {"/exec", "/attach", "/portforward", "/proxy"};
-    return std::any_of(std::begin(kStreams), std::end(kStreams),
-                       [&](std::string_view name) { return path.find(name) != path.npos; });
+    const bool streams =
+        std::any_of(std::begin(kStreams), std::end(kStreams),
+                    [&](std::string_view name) { return path.find(name) != path.npos; });
+    if (streams) return Waits::kPeer;
+    if (method != "POST") return Waits::kDisk;
   }
   Call call;
   call.info = parse_request(method, path, {});
-  if (call.info.group == "metrics.k8s.io") return true;  // asks the agents
-  return call.info.verb != "watch" && long_running(call);
+  if (method == "POST") {
+    // Creates are parked; reviews ask whoever knows.
+    const bool create = call.info.is_resource && call.info.name.empty();
+    const bool review = call.info.group.starts_with("auth");
+    return create && !review ? Waits::kNothing : Waits::kDisk;
+  }
+  if (call.info.group == "metrics.k8s.io") return Waits::kPeer;  // asks the agents
+  return call.info.verb != "watch" && long_running(call) ? Waits::kPeer : Waits::kNothing;
 }
 
 std::string refusal_body(int status, std::string_view message) {

@@ -24,10 +24,10 @@ struct HttpHandlerOptions {
 // The handler refers to `server`, which must outlive it.
 net::HttpHandler make_http_handler(ApiServer& server, const HttpHandlerOptions& options = {});
 
-// Options with the hooks set: which requests wait for backends although they are GETs, and the
-// Status body of refusals that never reach the handler (413, 400, 408 ...).
+// Options with the hooks set: what requests wait for, and the Status
+// body of refusals that never reach the handler (413, 400, 408 ...).
 net::HttpServerOptions http_options();
-bool request_may_block(std::string_view method, std::string_view path);
+net::HttpServerOptions::Waits request_waits(std::string_view method, std::string_view path);
 std::string refusal_body(int status, std::string_view message);
 
 }  // namespace orch::server

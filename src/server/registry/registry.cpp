@@ -133,26 +133,38 @@ api::ApiResult<Unit> Registry::wait_for(Revision minimum) {
   return Unit{};
 }
 
+Registry::Insertion Registry::insertion(const api::ResourceInfo& resource,
+                                        const api::Object& object, std::string_view json,
+                                        const Claims* claims) {
+  Insertion made{&resource, object.metadata.name, for_store(resource, object, json), {}};
+  const std::string k = key(resource, object.metadata.namespace_, object.metadata.name);
+  made.txn = guarded(k, 0, Op::put(k, made.value, lease_of(resource)), claims);
+  if (claims == nullptr || claims->take.empty()) return made;
+  storage::RangeRequest itself;
+  itself.key = k;
+  itself.count_only = true;
+  made.txn.failure.push_back(Op::get(std::move(itself)));
+  return made;
+}
+
+api::ApiResult<Stored> Registry::inserted(
+    const Insertion& insertion, const storage::StoreResult<storage::TxnResponse>& answer) {
+  if (!answer) return Err(to_api_error(answer.error()));
+  if (!answer->succeeded) {
+    return Err(api::already_exists(insertion.resource->group_resource(), insertion.name));
+  }
+  return from_store(*insertion.resource, Stored(insertion.value, answer->revision));
+}
+
 api::ApiResult<Stored> Registry::create(const api::ResourceInfo& resource,
                                         const api::Object& object, std::string_view json,
                                         Claims* claims) {
-  const std::string k = key(resource, object.metadata.namespace_, object.metadata.name);
-  storage::Bytes value = for_store(resource, object, json);
-  auto txn = guarded(k, 0, Op::put(k, value, lease_of(resource)), claims);
-  const bool claiming = claims != nullptr && !claims->take.empty();
-  if (claiming) {
-    storage::RangeRequest itself;
-    itself.key = k;
-    itself.count_only = true;
-    txn.failure.push_back(Op::get(std::move(itself)));
+  const Insertion made = insertion(resource, object, json, claims);
+  const auto answer = store_.txn(made.txn);
+  if (answer && !answer->succeeded && !made.txn.failure.empty()) {
+    claims->refused = answer->results.front().range.count == 0;
   }
-  auto answer = store_.txn(txn);
-  if (!answer) return Err(to_api_error(answer.error()));
-  if (!answer->succeeded) {
-    if (claiming) claims->refused = answer->results.front().range.count == 0;
-    return Err(api::already_exists(resource.group_resource(), object.metadata.name));
-  }
-  return from_store(resource, Stored(std::move(value), answer->revision));
+  return inserted(made, answer);
 }
 
 api::ApiResult<std::optional<Stored>> Registry::replace(const api::ResourceInfo& resource,

@@ -106,6 +106,17 @@ class Registry {
   // `json` is the object's encode(). 409 AlreadyExists; 409 with claims->refused set.
   api::ApiResult<Stored> create(const api::ResourceInfo& resource, const api::Object& object,
                                 std::string_view json, Claims* claims = nullptr);
+  // The halves of create(), for those who do not wait for the store in between.
+  struct Insertion {
+    const api::ResourceInfo* resource;
+    std::string name;
+    storage::Bytes value;
+    storage::TxnRequest txn;
+  };
+  Insertion insertion(const api::ResourceInfo& resource, const api::Object& object,
+                      std::string_view json, const Claims* claims = nullptr);
+  api::ApiResult<Stored> inserted(const Insertion& insertion,
+                                  const storage::StoreResult<storage::TxnResponse>& answer);
   // nullopt = someone else wrote since `expected`, or has what is claimed: read again.
   api::ApiResult<std::optional<Stored>> replace(const api::ResourceInfo& resource,
                                                 const api::Object& object, std::string_view json,

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 
 #include "fixture.h"
 
@@ -302,7 +303,10 @@ TEST_CASE("blocked writers and blocking GETs do not hold readers up") {
   std::condition_variable open;
   bool released = false;
   HttpServerOptions options = local();
-  options.may_block = [](std::string_view, std::string_view path) { return path == "/logs"; };
+  using Waits = HttpServerOptions::Waits;
+  options.waits = [](std::string_view method, std::string_view path) {
+    return path == "/logs" ? Waits::kPeer : method == "POST" ? Waits::kDisk : Waits::kNothing;
+  };
   auto server = HttpServer::start(options, [&](const HttpRequest& request, HttpResponse& response) {
                   if (request.path == "/ok") return echo(request, response);
                   std::unique_lock lock(mutex);
@@ -369,6 +373,49 @@ TEST_CASE("parked requests hold no thread and are answered when they are resumed
   const auto last = parked.back();
   server->stop(Millis{100});
   last(echo);  // too late, and harmless
+}
+
+TEST_CASE("what only computes goes on where it was parked, or on a thread of its own") {
+  using On = HttpResponse::Resume::On;
+  std::mutex mutex;
+  std::condition_variable came;
+  std::optional<HttpResponse::Resume> later;
+  std::atomic<bool> same_thread{false}, alone{false};
+  HttpServerOptions options = local();
+  options.waits = [](std::string_view, std::string_view) {
+    return HttpServerOptions::Waits::kNothing;
+  };
+  auto server = HttpServer::start(options, [&](const HttpRequest& request, HttpResponse& response) {
+                  response.park([&, now = request.path == "/now",
+                                 thread = std::this_thread::get_id()](HttpResponse::Resume resume) {
+                    if (now) {
+                      alone = resume.alone;
+                      resume(
+                          [&, thread](const HttpRequest& asked, HttpResponse& answer) {
+                            same_thread = thread == std::this_thread::get_id();
+                            echo(asked, answer);
+                          },
+                          On::kComputing);
+                      return;
+                    }
+                    std::lock_guard lock(mutex);
+                    later = std::move(resume);
+                    came.notify_all();
+                  });
+                }).value();
+  RawPeer now(server->port()), waiting(server->port());
+  now.send("POST /now HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx");
+  CHECK(now.receive("POST /now 1").find("200 OK") != std::string::npos);
+  CHECK(same_thread);
+  CHECK(alone);
+  waiting.send("POST /later HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n");
+  std::unique_lock lock(mutex);
+  REQUIRE(came.wait_for(lock, Seconds{20}, [&] { return later.has_value(); }));
+  now.send("POST /now HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n");
+  CHECK(now.receive("POST /now 0").find("200 OK") != std::string::npos);
+  CHECK_FALSE(alone);
+  (*later)(echo, On::kComputing);
+  CHECK(waiting.receive("POST /later 0").find("200 OK") != std::string::npos);
 }
 
 TEST_CASE("GETs that hang all read workers do not stop the rest") {

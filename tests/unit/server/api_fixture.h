@@ -108,6 +108,10 @@ class ApiFixture {
     for (auto& [name, value] : headers) request.headers.emplace(name, value);
     net::HttpResponse response;
     handler(request, response);
+    while (auto again = resumed(response)) {
+      response = net::HttpResponse();
+      (*again)(request, response);
+    }
     response.join_body();
     Answer answer{response.status, response.headers, std::move(response.body), nullptr};
     if (response.stream_start()) {
@@ -116,6 +120,16 @@ class ApiFixture {
       executor->run_until_idle();
     }
     return answer;
+  }
+  // What a parked request goes on with, if it may at once.
+  static std::optional<net::HttpHandler> resumed(const net::HttpResponse& response) {
+    std::optional<net::HttpHandler> next;
+    if (const auto wait = response.parked()) {
+      wait({[&](net::HttpHandler handler, net::HttpResponse::Resume::On) {
+        next = std::move(handler);
+      }});
+    }
+    return next;
   }
   Answer get(std::string target, std::string accept = "") {
     if (accept.empty()) return send("GET", std::move(target));

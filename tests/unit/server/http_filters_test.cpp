@@ -114,15 +114,18 @@ TEST_CASE("labels of metrics are bounded") {
   CHECK(api.get("/metrics").body.find("sub4") == std::string::npos);
 }
 
-TEST_CASE("which requests may block, and refusals") {
-  CHECK(!request_may_block("POST", "/api/v1/pods"));
-  CHECK(request_may_block("POST", "/api/v1/namespaces/n/pods/p/exec"));
-  CHECK(request_may_block("POST", "/api/v1/namespaces/n/services/s/proxy/x"));
-  CHECK(request_may_block("GET", "/api/v1/namespaces/n/pods/p/log"));
-  CHECK(request_may_block("GET", "/api/v1/namespaces/n/pods/p/exec"));
-  CHECK(request_may_block("GET", "/api/v1/nodes/n/proxy/metrics"));
-  CHECK(!request_may_block("GET", "/api/v1/namespaces/n/pods/p"));
-  CHECK(!request_may_block("GET", "/api/v1/watch/pods"));
+TEST_CASE("what requests wait for, and refusals") {
+  using Waits = net::HttpServerOptions::Waits;
+  CHECK(request_waits("POST", "/api/v1/namespaces/n/pods") == Waits::kNothing);
+  CHECK(request_waits("POST", "/api/v1/namespaces/n/pods/p/binding") == Waits::kDisk);
+  CHECK(request_waits("PUT", "/api/v1/namespaces/n/pods/p") == Waits::kDisk);
+  CHECK(request_waits("POST", "/api/v1/namespaces/n/pods/p/exec") == Waits::kPeer);
+  CHECK(request_waits("POST", "/api/v1/namespaces/n/services/s/proxy/x") == Waits::kPeer);
+  CHECK(request_waits("GET", "/api/v1/namespaces/n/pods/p/log") == Waits::kPeer);
+  CHECK(request_waits("GET", "/api/v1/namespaces/n/pods/p/exec") == Waits::kPeer);
+  CHECK(request_waits("GET", "/api/v1/nodes/n/proxy/metrics") == Waits::kPeer);
+  CHECK(request_waits("GET", "/api/v1/namespaces/n/pods/p") == Waits::kNothing);
+  CHECK(request_waits("GET", "/api/v1/watch/pods") == Waits::kNothing);
   const auto large = refusal_body(413, "too large");
   CHECK(json_path(large, "reason") == "\"RequestEntityTooLarge\"");
   CHECK(json_path(large, "message") == "\"Request entity too large: limit is 3145728\"");

@@ -15,7 +15,9 @@ class Backend {
   Backend() {
     net::HttpServerOptions options;
     options.address = "127.0.0.1";
-    options.may_block = [](std::string_view, std::string_view) { return true; };
+    options.waits = [](std::string_view, std::string_view) {
+      return net::HttpServerOptions::Waits::kPeer;
+    };
     auto started = net::HttpServer::start(
         options, [this](const net::HttpRequest& request, net::HttpResponse& response) {
           targets.push_back(request.method + " " + request.target);
