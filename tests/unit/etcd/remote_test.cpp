@@ -141,7 +141,7 @@ TEST_CASE("a datastore that goes is an error for reads and writes; back, nothing
   f.restart();
   CHECK(sink->wait([&] { return sink->revisions.size() >= written.size(); }));
   CHECK(sink->revisions == written);
-  for (int i = 0; i < 100 && get(*store, "k19") != "v"; ++i) {
+  for (int i = 0; i < 1000 && get(*store, "k19") != "v"; ++i) {
     std::this_thread::sleep_for(Millis(50));
   }
   CHECK(get(*store, "k19") == "v");
@@ -162,7 +162,7 @@ TEST_CASE("history compacted while away: watches end as compacted, the image is 
   f.restart();
   CHECK(sink->wait([&] { return sink->end.has_value(); }));
   CHECK(sink->end->code == storage::ErrorCode::kCompacted);
-  for (int i = 0; i < 100 && get(*store, "k") != "19"; ++i) {
+  for (int i = 0; i < 1000 && get(*store, "k") != "19"; ++i) {
     std::this_thread::sleep_for(Millis(50));
   }
   CHECK(get(*store, "k") == "19");

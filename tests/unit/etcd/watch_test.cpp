@@ -181,7 +181,7 @@ TEST_CASE("a reader that stops is not buffered for, and misses nothing when it g
   request.has_create = true;
   request.create = watch_of("k");
   stream->send(encode(request));
-  for (int i = 0; i < 100 && f.store->revision() < 2; ++i) {
+  for (int i = 0; i < 1000 && f.store->revision() < 2; ++i) {
     std::this_thread::sleep_for(Millis(20));
     if (i == 5) break;
   }

@@ -151,7 +151,7 @@ TEST_CASE("a followed log flows as it is written and ends when the client leaves
       },
       cancel);
   CHECK(seen == "first\nsecond\n");
-  for (int i = 0; i < 200 && !closed; ++i) {
+  for (int i = 0; i < 3000 && !closed; ++i) {
     {
       std::lock_guard lock(mutex);
       source->write(std::string("x"));

@@ -88,7 +88,7 @@ TEST_CASE("parallel increments lose nothing") {
   CHECK(failures == 0);
   const auto last = t.call("get", "configmaps", "n", "");
   CHECK(json_path(last->body, "data.v") == "\"" + std::to_string(kThreads * kEach) + "\"");
-  for (int i = 0; i < 500; ++i) {
+  for (int i = 0; i < 3000; ++i) {
     {
       std::lock_guard lock(mutex);
       if (versions.size() == kThreads * kEach) break;
