@@ -18,6 +18,7 @@
 #include "agent/serve/agent_server.h"
 #include "agent/storage/local_path_agent.h"
 #include "orch/base/log.h"
+#include "orch/base/strings.h"
 #include "orch/client/http_transport.h"
 #include "orch/net/host.h"
 #include "orch/net/netlink.h"
@@ -151,6 +152,7 @@ Result<Unit, std::string> AgentImpl::start_pods() {
   PodManagerConfig config;
   config.data_dir = config_.data_dir;
   config.seccomp_default = config_.seccomp_default;
+  config.pod_pids_max = parse_int(config_.pod_max_pids).value_or(-1);
   config.node_name = identity_.node_name;
   config.node_ips = {identity_.node_ip};
   config.cluster_dns = {identity_.cluster.cluster_dns};
@@ -344,6 +346,10 @@ Result<Unit, std::string> check_agent_config(const AgentConfig& config) {
   }
   if (auto proxy = net::make_proxy_backend(config.proxy_mode, {.table = "unused"}); !proxy) {
     return Err("--proxy-mode: " + proxy.error());
+  }
+  if (const auto pids = parse_int(config.pod_max_pids); !pids || *pids < -1 || *pids == 0) {
+    return Err(fmt::format("--pod-max-pids: \"{}\" is neither a number of processes nor -1",
+                           config.pod_max_pids));
   }
   ORCH_CHECK(eviction_of(config));
   ORCH_CHECK(image_policy_of(config));

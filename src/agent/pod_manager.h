@@ -29,6 +29,7 @@ struct PodManagerConfig {
   std::string cgroup_root;  // "" = cgroup_root_of(data_dir)
   int64_t log_file_bytes_max = 10 * 1024 * 1024;
   int log_files_max = 5;
+  int64_t pod_pids_max = -1;    // -1 = none
   bool seccomp_default = true;  // RuntimeDefault where a pod names no seccomp profile
 };
 

@@ -8,6 +8,7 @@
 #include "cmd/commands.h"
 #include "cmd/options.h"
 #include "cmd/process.h"
+#include "cmd/runtime_config.h"
 #include "cmd/secrecy.h"
 #include "orch/agent/agent.h"
 #include "orch/base/file.h"
@@ -54,6 +55,8 @@ void add_agent_options(Options& options, agent::AgentConfig& agent) {
   options.add("seccomp-default", agent.seccomp_default,
               "Pods that name no seccomp profile get the runtime's own "
               "(--seccomp-default=false: none)");
+  options.add("pod-max-pids", agent.pod_max_pids,
+              "How many processes and threads one pod may have; -1 = no limit");
   options.add("image-gc-high-threshold", agent.image_gc_high_threshold,
               "Percent of the images' disk in use from which unused images are removed");
   options.add("image-gc-low-threshold", agent.image_gc_low_threshold,
@@ -164,6 +167,7 @@ int server_command(int argc, char** argv) {
   agent::AgentConfig agent_config;
   bool disable_agent = false;
   std::string log_level = "info";
+  std::vector<std::string> apis;
   Options options("orch server", "Runs the control plane and, unless --disable-agent, an agent.");
   options.add("data-dir", config.data_dir, "Where all state is kept");
   options.add("token", config.token,
@@ -172,12 +176,15 @@ int server_command(int argc, char** argv) {
               "Another secret, with which only agents join (kept in DATA_DIR/server/agent-token)");
   options.add("disable-agent", disable_agent, "Run the control plane alone");
   options.add("log-level", log_level, "debug, info, warn or error");
+  options.add("runtime-config", apis,
+              "APIs that are off by default, as GROUP/VERSION=true; api/alpha=true: all");
   add_server_options(options, config);
   add_access_options(options, config.access);
   add_agent_options(options, agent_config);
   if (auto parsed = options.parse(argc, argv); !parsed) return print_exit(parsed.error());
   keep_secrets(argc, argv);
   if (auto level = set_log_level(log_level); !level) return fail(level.error());
+  if (auto served = serve_apis(apis); !served) return fail(served.error());
   if (!disable_agent) {
     if (auto checked = agent::check_agent_config(agent_config); !checked) {
       return fail(checked.error());

@@ -26,6 +26,7 @@ struct AgentConfig {
   std::string proxy_mode = "nftables"; // nftables | iptables
   bool seccomp_default = true;         // pods that name no seccomp profile get the runtime's
   std::string bind_address = "0.0.0.0";
+  std::string pod_max_pids = "-1";         // of one pod; -1 = no limit
   // Image garbage collection and eviction, in the kubelet's notation.
   uint16_t image_gc_high_threshold = 85, image_gc_low_threshold = 80;  // percent
   std::string minimum_image_ttl_duration = "2m0s", image_maximum_gc_age = "0s";

@@ -72,6 +72,8 @@ MachineMemory read_machine_memory() {
 MachinePids read_machine_pids() {
   MachinePids out;
   out.max = parse_int(first_line("/proc/sys/kernel/pid_max")).value_or(0);
+  const int64_t threads = parse_int(first_line("/proc/sys/kernel/threads-max")).value_or(0);
+  if (threads > 0 && threads < out.max) out.max = threads;
   // loadavg's fourth word: running/all tasks.
   const std::string load = first_line("/proc/loadavg");
   if (const size_t slash = load.find('/'); slash != std::string::npos) {

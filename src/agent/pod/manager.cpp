@@ -8,6 +8,7 @@
 #include <future>
 #include <set>
 
+#include "agent/node/machine.h"
 #include "agent/pod/cgroups.h"
 #include "agent/pod/checkpoint.h"
 #include "agent/pod/log_rotation.h"
@@ -220,9 +221,12 @@ void PodManagerBody::start() {
   auto kept = std::make_shared<Kept>(Kept{shared_from_this(), own});
   context = std::shared_ptr<WorkerContext>(kept, own.get());
 
+  const MachinePids pids = read_machine_pids();
   for (const char* level : {"", "/burstable", "/besteffort"}) {
     CgroupLimits limits;
     if (std::string_view(level) == "/besteffort") limits.cpu_shares = 2;
+    // Pods that fork without end leave the host some processes.
+    if (*level == '\0' && pids.max > 0) limits.pids_max = pids.max - pids.max / 10;
     auto made = make_cgroup(cgroup_root + "/kubepods" + level, limits);
     if (!made) log::warn("agent", "{}", made.error());
   }

@@ -196,13 +196,14 @@ void PodWorker::create_sandbox(uint32_t attempt) {
     return;
   }
   auto pod = pod_;
-  context_.pool.post([weak = weak_from_this(), pod, attempt, logs = log_dir(),
+  CgroupLimits limits = pod_cgroup_limits(*pod_);
+  if (context_.config.pod_pids_max > 0) limits.pids_max = context_.config.pod_pids_max;
+  context_.pool.post([weak = weak_from_this(), pod, attempt, limits, logs = log_dir(),
                       root = context_.cgroup_root] {
     Result<Unit, Error> ready = Unit{};
     if (auto made = make_directories(logs, 0755); !made) {
       ready = Err(Error{Error::Code::kInternal, made.error()});
-    } else if (auto group = make_cgroup(pod_cgroup_path(root, *pod), pod_cgroup_limits(*pod));
-               !group) {
+    } else if (auto group = make_cgroup(pod_cgroup_path(root, *pod), limits); !group) {
       ready = Err(Error{Error::Code::kInternal, "pod cgroup: " + group.error()});
     }
     auto self = weak.lock();

@@ -57,6 +57,8 @@ void run_hook(ContainerRuntime& runtime, BlockingPool& pool,
               const corev1::LifecycleHandler& handler, const ProbeTarget& target, Seconds timeout,
               Strand& strand, std::function<void(ProbeOutcome)> done);
 
+// Where a probe goes on after an answer; "" = nowhere: no redirect, or one to another host.
+std::string redirect_target(const std::string& url, int status, std::string_view location);
 // Adapters; they block.
 ProbeOutcome probe_tcp(const std::string& host, int32_t port, Seconds timeout);
 ProbeOutcome probe_http(const std::string& scheme, const std::string& host, int32_t port,

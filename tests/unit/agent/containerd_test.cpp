@@ -150,6 +150,16 @@ TEST_CASE("a process is told apart from a later one of its pid") {
   CHECK(process_identity(-1).empty());
 }
 
+TEST_CASE("programs inherit no descriptor of ours") {
+  // Not even one that somebody forgot to mark.
+  const int open = ::dup2(0, 77);
+  REQUIRE(open == 77);
+  const auto listed = run_program({"/bin/sh", "-c", "ls /proc/$$/fd"}, Millis{20'000});
+  ::close(77);
+  REQUIRE(listed);
+  CHECK(*listed == "0\n1\n2\n");
+}
+
 TEST_CASE("run_program tells how it failed") {
   auto failed = run_program({"/bin/sh", "-c", "echo why >&2; exit 7"}, Millis{5000});
   REQUIRE_FALSE(failed);

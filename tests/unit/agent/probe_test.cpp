@@ -106,6 +106,49 @@ TEST_CASE("http") {
   CHECK(o.output.find("connection refused") != std::string::npos);
 }
 
+TEST_CASE("http: redirects on the same host are followed, no other") {
+  const auto to = [](const char* location, int status = 302) {
+    return redirect_target("http://10.42.0.7:8080/a/b?c=d", status, location);
+  };
+  CHECK(to("/x") == "http://10.42.0.7:8080/x");
+  CHECK(to("x?y") == "http://10.42.0.7:8080/a/x?y");
+  CHECK(to("http://10.42.0.7/x") == "http://10.42.0.7/x");
+  CHECK(to("https://10.42.0.7:9/") == "https://10.42.0.7:9/");
+  CHECK(to("//10.42.0.7:81/z#part") == "http://10.42.0.7:81/z");
+  CHECK(to("http://169.254.169.254/latest/meta-data/").empty());
+  CHECK(to("//169.254.169.254/").empty());
+  CHECK(to("http://10.42.0.7@169.254.169.254/").empty());
+  CHECK(to("http://10.42.0.7.example.com/").empty());
+  CHECK(to("http://10.42.0.7:8080@evil:1/").empty());
+  CHECK(to("ftp://10.42.0.7/").empty());
+  CHECK(to("").empty());
+  CHECK(to("/x", 200).empty());
+  CHECK(to("/x", 304).empty());
+  CHECK(redirect_target("http://[::1]:80", 301, "http://[::1]/x") == "http://[::1]/x");
+
+  const auto answer = [](const std::string& location) {
+    return "HTTP/1.1 302 Found\r\nLocation: " + location + "\r\nContent-Length: 0\r\n\r\n";
+  };
+  {
+    // The same answer again and again: it ends.
+    OneShot server(answer("/again"), 10);
+    auto o = probe_http("HTTP", "127.0.0.1", server.port(), "/", {}, Seconds{20});
+    CHECK(o.result == Kind::kFailure);
+    CHECK(o.output.ends_with("stopped after 10 redirects"));
+  }
+  OneShot elsewhere("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n", 1);
+  {
+    OneShot server(answer("http://localhost:" + std::to_string(elsewhere.port()) + "/"), 1);
+    CHECK(probe_http("HTTP", "127.0.0.1", server.port(), "/", {}, Seconds{20}).result ==
+          Kind::kSuccess);
+  }
+  {
+    OneShot server(answer("http://127.0.0.1:" + std::to_string(elsewhere.port()) + "/"), 1);
+    CHECK(probe_http("HTTP", "127.0.0.1", server.port(), "/", {}, Seconds{20}).result ==
+          Kind::kFailure);
+  }
+}
+
 TEST_CASE("grpc to nobody fails in time") {
   auto o = probe_grpc("127.0.0.1", free_port(), "svc", Seconds{1});
   CHECK(o.result == Kind::kFailure);
