@@ -15,7 +15,6 @@ using api::corev1::Container;
 using api::corev1::Pod;
 
 constexpr const char* kStorage = "ephemeral-storage";
-constexpr const char* kMirror = "kubernetes.io/config.mirror";
 constexpr int32_t kCriticalPriority = 2'000'000'000;
 
 struct Parts {
@@ -74,10 +73,7 @@ bool limits_volume(const api::corev1::Volume& volume) {
 
 }  // namespace
 
-bool is_critical(const Pod& pod) {
-  return pod.metadata.annotations.contains(kMirror) ||
-         pod.spec.priority.value_or(0) >= kCriticalPriority;
-}
+bool is_critical(const Pod& pod) { return pod.spec.priority.value_or(0) >= kCriticalPriority; }
 
 void rank_for(Signal signal, bool own_image_fs, std::vector<const PodUse*>& pods) {
   Parts parts;

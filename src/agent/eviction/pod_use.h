@@ -38,7 +38,8 @@ struct PodUse {
   DiskUse own_files;                       // /etc/hosts, termination messages
 };
 
-// What evicting it would not help, or would break the node: critical priority, mirror pods.
+// The node needs it: never evicted, always admitted. By its priority alone: an annotation is
+// anybody's.
 bool is_critical(const api::corev1::Pod& pod);
 
 // In the order they are to be evicted for a signal. `own_image_fs`: images and layers are on

@@ -51,6 +51,12 @@ Result<Unit, std::string> ImageCollector::detect() {
   }
   seen.used.erase("");
   seen.kept = deps_.kept();
+  // Sandboxes do not tell their image, and older runtimes do not pin it.
+  for (const auto& image : seen.images) {
+    for (const auto& tag : image.tags) {
+      if (tag.find("/pause:") != std::string::npos) seen.kept.insert(tag);
+    }
+  }
   history_.observe(seen, deps_.clock.mono());
   return Unit{};
 }

@@ -70,8 +70,25 @@ void inherit_cpuset(const std::string& dir) {
   }
 }
 
+// v2: a group with processes of its own passes no controller on. The machine's root may; but where
+// this is a container, its root group is not that: who is in there moves to a group beside ours.
+void empty_root() {
+  const std::string root = kMount, leaf = root + "/init";
+  if (!file_exists(root + "/cgroup.type")) return;
+  // Who forks meanwhile leaves a child behind.
+  for (int round = 0; round < 10; ++round) {
+    const auto text = read_file(root + "/cgroup.procs");
+    if (!text || trim(*text).empty()) return;
+    if (::mkdir(leaf.c_str(), 0755) != 0 && errno != EEXIST) return;
+    for (const auto& pid : split(trim(*text), '\n')) {
+      (void)write_value(leaf + "/cgroup.procs", pid);
+    }
+  }
+}
+
 // v2: a controller works in a child only if its parent passes it on.
 void pass_controllers_on(const std::string& dir) {
+  if (dir == kMount) empty_root();
   auto available = read_file(dir + "/cgroup.controllers");
   if (!available) return;
   for (const auto& name : split(trim(*available), ' ')) {

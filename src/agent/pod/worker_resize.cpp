@@ -32,6 +32,8 @@ CgroupLimits looser(const CgroupLimits& a, const CgroupLimits& b) {
 // The spec asks for other resources than the pod has: they are given, or the status says why not.
 void PodWorker::consider_resize() {
   if (!wanted_ || terminating() || is_terminal_phase(*pod_)) return;
+  // One after the other; but what cannot be done does not stand in the way.
+  if (resize_busy_ || (resized_from_ && !resize_retry_at_)) return;
   if (!resources_differ(*wanted_, pod_->spec)) {
     wanted_.reset();
     resize_refused_.clear();
@@ -51,7 +53,8 @@ void PodWorker::consider_resize() {
   }
   resize_refused_.clear();
   wanted_.reset();
-  resized_from_ = pod_;
+  if (!resized_from_) resized_from_ = pod_;
+  resize_retry_at_.reset();
   pod_ = std::make_shared<const corev1::Pod>(std::move(asked));
   context_.changed();
 }

@@ -266,6 +266,12 @@ TEST_CASE("eviction: who is admitted under pressure") {
         "Evicted: The node had condition: [MemoryPressure DiskPressure]. ");
   CHECK(refusal(burstable, {.pid = true}) == "Evicted: The node had condition: [PIDPressure]. ");
   CHECK(refusal(critical, both).empty());
+  // What anybody may write on a pod makes it no more important.
+  auto mirror = pod_of(best_effort);
+  mirror.metadata.annotations["kubernetes.io/config.mirror"] = "x";
+  mirror.metadata.annotations["scheduler.alpha.kubernetes.io/critical-pod"] = "";
+  CHECK(check_pressure(mirror, both));
+  CHECK_FALSE(is_critical(mirror));
 }
 
 struct Folder {

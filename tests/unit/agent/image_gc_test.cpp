@@ -186,7 +186,8 @@ struct Collecting {
 
 TEST_CASE("images: a collection that frees too little says so; the second time it is a failure") {
   Collecting c;
-  c.runtime.images = {image("a", 5), image("kept", 6), image("used", 7)};
+  c.runtime.images = {image("a", 5), image("kept", 6), image("used", 7),
+                      image("sandboxes'", 8, {"registry.k8s.io/pause:3.10"})};
   ContainerView container;
   container.image_ref = "used";
   c.runtime.view.containers = {container};
@@ -198,7 +199,7 @@ TEST_CASE("images: a collection that frees too little says so; the second time i
   c.told.clear();
   CHECK(collector.collect());
   CHECK(c.told.find("ImageGCFailed: Failed to garbage collect") != std::string::npos);
-  CHECK(c.runtime.images.size() == 2);
+  CHECK(c.runtime.images.size() == 3);
 }
 
 TEST_CASE("images: one that cannot be removed stops neither the others nor the agent") {
