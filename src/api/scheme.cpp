@@ -1,17 +1,37 @@
 #include "orch/api/scheme.h"
 
+#include <algorithm>
 #include <map>
+#include <set>
 #include <tuple>
 
 #include "api/validation/object_meta.h"
+#include "orch/api/on_request.h"
 
 namespace orch::api {
 
 #define ORCH_KIND(function) ResourceInfo function();
+#define ORCH_KIND_ON_REQUEST(function) ResourceInfo function();
 #include "api/kinds/kinds.def"
 #undef ORCH_KIND
+#undef ORCH_KIND_ON_REQUEST
 
 namespace {
+
+std::vector<ResourceInfo> resources_on_request() {
+  return {
+#define ORCH_KIND(function)
+#define ORCH_KIND_ON_REQUEST(function) function(),
+#include "api/kinds/kinds.def"
+#undef ORCH_KIND
+#undef ORCH_KIND_ON_REQUEST
+  };
+}
+
+std::set<std::string, std::less<>>& asked_for() {
+  static auto* const apis = new std::set<std::string, std::less<>>;
+  return *apis;
+}
 
 using Key = std::tuple<std::string_view, std::string_view, std::string_view>;
 
@@ -23,9 +43,18 @@ struct Scheme {
   Scheme() {
     resources = {
 #define ORCH_KIND(function) function(),
+#define ORCH_KIND_ON_REQUEST(function)
 #include "api/kinds/kinds.def"
 #undef ORCH_KIND
+#undef ORCH_KIND_ON_REQUEST
     };
+    for (auto& more : resources_on_request()) {
+      if (!asked_for().contains(more.api_version())) continue;
+      // Behind the others of its group.
+      auto last = std::find_if(resources.rbegin(), resources.rend(),
+                               [&](const ResourceInfo& info) { return info.group == more.group; });
+      resources.insert(last == resources.rend() ? resources.end() : last.base(), std::move(more));
+    }
     for (const auto& resource : resources) {
       pointers.push_back(&resource);
       by_plural[{resource.group, resource.version, resource.plural}] = &resource;
@@ -45,6 +74,21 @@ const ResourceInfo* find(const std::map<Key, const ResourceInfo*>& map, const Ke
 }
 
 }  // namespace
+
+std::vector<std::string> apis_on_request() {
+  std::vector<std::string> out;
+  for (const auto& resource : resources_on_request()) out.push_back(resource.api_version());
+  return out;
+}
+
+bool serve_api(std::string_view api_version) {
+  for (const auto& known : apis_on_request()) {
+    if (known != api_version) continue;
+    asked_for().insert(known);
+    return true;
+  }
+  return false;
+}
 
 std::span<const ResourceInfo* const> all_resources() { return scheme().pointers; }
 

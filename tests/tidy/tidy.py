@@ -355,7 +355,7 @@ class Extension:
 
 EXTENSIONS = {
     "src/api/kinds/kinds.def":
-        Extension("src/api/kinds/", r"ORCH_KIND\((\w+)\)", r"^ResourceInfo (\w+_resource)\("),
+        Extension("src/api/kinds/", r"ORCH_KIND(?:_ON_REQUEST)?\((\w+)\)", r"^ResourceInfo (\w+_resource)\("),
     "src/server/controllers/controllers.def":
         Extension("src/server/controllers/", r"ORCH_CONTROLLER\((\w+)\)", r"^client::ControllerSpec (\w+)\("),
     "src/server/scheduler/plugins/plugins.def":

@@ -364,6 +364,11 @@ patch,update core nodes/status
 get,list,patch,update,watch core services
 patch,update core services/status
 events
+= orch:controller:leader-election-controller
+get,list,update,watch coordination.k8s.io leasecandidates
+create,get,list,update,watch coordination.k8s.io leases
+= orch:controller:leasecandidate-garbage-collector-controller
+delete,get,list,watch coordination.k8s.io leasecandidates
 = orch:controller:local-path-provisioner
 create,get,list,watch storage.k8s.io storageclasses
 create,delete,get,list,update,watch core persistentvolumes
@@ -372,6 +377,10 @@ read core nodes
 events
 = orch:controller:pod-garbage-collector
 update core pods/status
+= orch:controller:storageversion-garbage-collector-controller
+delete,get,list,watch internal.apiserver.k8s.io storageversions
+update internal.apiserver.k8s.io storageversions/status
+get coordination.k8s.io leases
 )";
 
 const std::string_view kNamespaceRoleTable = R"(

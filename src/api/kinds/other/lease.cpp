@@ -7,9 +7,10 @@ namespace {
 
 using coordinationv1::Lease;
 
-// Coordinated elections are an alpha feature that is off: its fields are dropped, unless the object
-// has them already.
+// Coordinated elections are an alpha feature: where it is off its fields are dropped, unless the
+// object has them already.
 void prepare(Object& object, const Object* old, const StrategyContext&) {
+  if (find_resource("coordination.k8s.io", "v1alpha2", "leasecandidates") != nullptr) return;
   auto& spec = static_cast<Lease&>(object).spec;
   const auto* before = old == nullptr ? nullptr : &static_cast<const Lease&>(*old).spec;
   if (before != nullptr && (before->strategy || before->preferredHolder)) return;
@@ -26,6 +27,9 @@ void validate(const Object& object, const Object*, FieldErrors& errors) {
   if (spec.leaseTransitions && *spec.leaseTransitions < 0) {
     errors.invalid("spec.leaseTransitions", std::to_string(*spec.leaseTransitions),
                    "must be greater than or equal to 0");
+  }
+  if (!spec.preferredHolder.value_or("").empty() && spec.strategy.value_or("").empty()) {
+    errors.forbidden("spec.preferredHolder", "may only be specified if `strategy` is defined");
   }
 }
 
