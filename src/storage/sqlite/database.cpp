@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 
+#include "storage/sqlite/gathering_vfs.h"
+
 namespace orch::storage {
 
 Statement& Statement::bind(int index, int64_t value) {
@@ -51,8 +53,8 @@ StoreResult<Database> Database::open(const std::string& file) {
   }
   ::close(fd);
   sqlite3* raw = nullptr;
-  const int code =
-      sqlite3_open_v2(file.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
+  const int code = sqlite3_open_v2(file.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
+                                   gathering_vfs());
   database.raw_.reset(raw);
   if (code != SQLITE_OK) return Err(database.error(code));
   sqlite3_extended_result_codes(raw, 1);
