@@ -42,7 +42,7 @@ limit='limits: {ephemeral-storage: 2Mi}'
 } >"$work/limits.yaml"
 check "the pods" k apply -f "$work/limits.yaml"
 for name in dir layer hosts message output; do
-  wait_for 60 "$name is evicted" outputs '^Failed Evicted$' k get pod $name -o 'jsonpath={.status.phase} {.status.reason}'
+  wait_for 90 "$name is evicted" outputs '^Failed Evicted$' k get pod $name -o 'jsonpath={.status.phase} {.status.reason}'
 done
 same "what it is told" 'Usage of EmptyDir volume "data" exceeds the limit "1Mi". ' "$(field dir message)"
 for name in layer output; do
@@ -51,7 +51,7 @@ done
 for name in hosts message; do
   same "what $name is told" 'Pod ephemeral local storage usage exceeds the total limit of containers 2Mi. ' "$(field $name message)"
 done
-wait_for 5 "the event" outputs 'Warning Evicted: Usage of EmptyDir volume "data" exceeds the limit "1Mi"' events_of dir
+wait_for 20 "the event" outputs 'Warning Evicted: Usage of EmptyDir volume "data" exceeds the limit "1Mi"' events_of dir
 check "their files are gone" test ! -e "${node_data[n1]}/agent/pods/$(k get pod dir -o 'jsonpath={.metadata.uid}')/volumes"
 same "the neighbour runs" Running "$(field neighbour phase)"
 check_out "no pressure" '^False KubeletHasNoDiskPressure: kubelet has no disk pressure$' condition DiskPressure
@@ -63,31 +63,31 @@ check "an image" command ctr --address "$(socket_of)" --namespace k8s.io images 
   pod critical true
 } | sed 's/^spec:/&\n  priorityClassName: system-node-critical/' >"$work/critical.yaml"
 check "a critical pod" k apply -f "$work/critical.yaml"
-wait_for 20 "it runs" outputs '^Running$' field critical phase
+wait_for 40 "it runs" outputs "^Running\$" field critical phase
 check "the image is there" outputs orch-unused images
 stop_orch n1
 start_server n1 a --eviction-hard 'nodefs.available<99.9%' --image-gc-high-threshold 1 --image-gc-low-threshold 0 \
   --minimum-image-ttl-duration 1s --eviction-pressure-transition-period 1s
-wait_for 30 "the image goes" no_image orch-unused
+wait_for 60 "the image goes" no_image orch-unused
 check "the one that was imported from the folder stays" outputs 'orch-test:1' images
 check "and the pause image" outputs 'orch.local/pause' images
 wait_for 20 "the node says so" outputs 'Warning FreeDiskSpaceFailed: Failed to garbage collect required amount of images' events_of n1
-wait_for 30 "disk pressure" outputs '^True KubeletHasDiskPressure: kubelet has disk pressure$' condition DiskPressure
-wait_for 30 "a pod is evicted" outputs '^Failed Evicted The node was low on resource: ephemeral-storage. Threshold quantity: [0-9A-Za-z]+, available: [0-9A-Za-z]+\. ' k get pod neighbour -o 'jsonpath={.status.phase} {.status.reason} {.status.message}'
+wait_for 60 "disk pressure" outputs '^True KubeletHasDiskPressure: kubelet has disk pressure$' condition DiskPressure
+wait_for 60 "a pod is evicted" outputs '^Failed Evicted The node was low on resource: ephemeral-storage. Threshold quantity: [0-9A-Za-z]+, available: [0-9A-Za-z]+\. ' k get pod neighbour -o 'jsonpath={.status.phase} {.status.reason} {.status.message}'
 check_out "its condition" '^True TerminationByKubelet$' k get pod neighbour -o 'jsonpath={.status.conditions[?(@.type=="DisruptionTarget")].status} {.status.conditions[?(@.type=="DisruptionTarget")].reason}'
-wait_for 10 "the node's events" outputs 'EvictionThresholdMet: Attempting to reclaim ephemeral-storage' events_of n1
-check_out "the node's events" 'Normal NodeHasDiskPressure: Node n1 status is now: NodeHasDiskPressure' events_of n1
+wait_for 30 "the node's events" outputs 'EvictionThresholdMet: Attempting to reclaim ephemeral-storage' events_of n1
+wait_for 30 "the node's events" outputs 'Normal NodeHasDiskPressure: Node n1 status is now: NodeHasDiskPressure' events_of n1
 same "the critical pod runs" Running "$(field critical phase)"
 pod refused true | sed 's/^spec:/&\n  nodeName: n1/' >"$work/refused.yaml"
 check "a pod for this node" k apply -f "$work/refused.yaml"
-wait_for 10 "it is refused" outputs '^Failed Evicted Pod was rejected: The node had condition: \[DiskPressure\]\. $' k get pod refused -o 'jsonpath={.status.phase} {.status.reason} {.status.message}'
+wait_for 30 "it is refused" outputs '^Failed Evicted Pod was rejected: The node had condition: \[DiskPressure\]\. $' k get pod refused -o 'jsonpath={.status.phase} {.status.reason} {.status.message}'
 
 say "room again"
 stop_orch n1
 start_server n1 a
-wait_for 30 "no pressure" outputs '^False KubeletHasNoDiskPressure' condition DiskPressure
+wait_for 60 "no pressure" outputs '^False KubeletHasNoDiskPressure' condition DiskPressure
 check "the refused pod goes" k delete pod refused --wait=false
 pod after true >"$work/after.yaml"
 check "a new pod" k apply -f "$work/after.yaml"
-wait_for 30 "it runs" outputs '^Running$' field after phase
+wait_for 60 "it runs" outputs "^Running\$" field after phase
 same "the critical pod runs on" 0 "$(field critical 'containerStatuses[0].restartCount')"

@@ -38,11 +38,11 @@ forever='while true; do sleep 0.2; done'
   done
 } >"$work/pods.yaml"
 check "the pods" k apply -f "$work/pods.yaml"
-for name in neighbour bomb talker; do wait_for 30 "$name runs" running $name; done
+for name in neighbour bomb talker; do wait_for 60 "$name runs" running $name; done
 
 say "what was asked for is not granted by halves"
-wait_for 15 "nobody is root who must not be" outputs '^CreateContainerConfigError: container has runAsNonRoot and image will run as root ' waiting root
-wait_for 15 "no filter, no container" outputs '^CreateContainerError: .*none.json' waiting unfiltered
+wait_for 40 "nobody is root who must not be" outputs '^CreateContainerConfigError: container has runAsNonRoot and image will run as root ' waiting root
+wait_for 40 "no filter, no container" outputs '^CreateContainerError: .*none.json' waiting unfiltered
 for number in 3 6 7 8 9 10; do
   # It may run, in a folder of its own: of the host it sees nothing.
   if running folder-$number; then
@@ -51,7 +51,7 @@ for number in 3 6 7 8 9 10; do
 done
 
 say "processes without end"
-wait_for 30 "as many as it may" outputs '^(19[0-9]|200)$' pids bomb current
+wait_for 60 "as many as it may" outputs '^(19[0-9]|200)$' pids bomb current
 same "the limit" 200 "$(pids bomb max)"
 check_out "the neighbour lives" '^here$' k exec neighbour -- echo here
 check "the node is ready" node_ready n1
@@ -61,7 +61,7 @@ before=$(resident)
 # What the runtime makes of a command whose asker left is its own; here nothing may pile up.
 for i in 1 2 3; do timeout 3 nsenter --net="/var/run/netns/$server_ns" "$kubectl" --kubeconfig "$kubeconfig" exec neighbour -- yes >/dev/null 2>&1; done
 few() { [ "$(k exec talker -- sh -c 'ps | grep -c "[y]es"')" -le 2 ]; }
-wait_for 20 "probes end with their time" few
+wait_for 40 "probes end with their time" few
 after=$(resident)
 [ "$after" -lt $((before + 65536)) ] || fail "resident: $before kB before, $after kB after"
 say "resident: $before kB, then $after kB"

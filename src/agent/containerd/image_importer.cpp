@@ -120,7 +120,8 @@ void ImageImporter::import_folder() {
   for (const auto& [name, mark] : found) {
     auto known = imported_.find(name);
     if (known != imported_.end() && known->second.mark == mark) continue;
-    Archive& archive = imported_[name] = {mark, {}};
+    Archive& archive = imported_[name];
+    archive.mark = mark;  // what an earlier import brought stays until another succeeds
     if (auto result = import_file(paths_.images_dir + "/" + name); !result) {
       log::error("containerd", "import of images/{}: {}", name, result.error());
     } else {

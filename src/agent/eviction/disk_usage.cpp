@@ -22,7 +22,8 @@ struct Folder {
 
 class Walk {
  public:
-  explicit Walk(const std::atomic<bool>& stop) : stop_(stop) {}
+  Walk(const std::atomic<bool>& stop, Millis budget)
+      : stop_(stop), deadline_(std::chrono::steady_clock::now() + budget) {}
   ~Walk() {
     if (fd_ >= 0) ::close(fd_);
   }
@@ -34,7 +35,7 @@ class Walk {
     device_ = st.st_dev;
     count(st);
     if (!enter(st)) return out_;
-    while (!path_.empty() && !stop_) {
+    while (!path_.empty() && !ended()) {
       if (path_.back().todo.empty()) {
         path_.pop_back();
         if (path_.empty() || !up()) break;
@@ -48,6 +49,11 @@ class Walk {
   }
 
  private:
+  bool ended() {
+    if ((++looks_ & 1023) == 0) late_ = std::chrono::steady_clock::now() >= deadline_;
+    return late_ || stop_;
+  }
+
   void count(const struct stat& st) {
     if (st.st_nlink > 1 && !S_ISDIR(st.st_mode) && !linked_.insert(st.st_ino).second) return;
     out_.bytes += static_cast<uint64_t>(st.st_blocks) * kBlock;
@@ -64,7 +70,7 @@ class Walk {
       return false;
     }
     while (const dirent* entry = ::readdir(dir)) {
-      if (stop_) break;
+      if (ended()) break;
       const char* name = entry->d_name;
       if (std::strcmp(name, ".") == 0 || std::strcmp(name, "..") == 0) continue;
       struct stat child {};
@@ -104,6 +110,9 @@ class Walk {
   }
 
   const std::atomic<bool>& stop_;
+  const std::chrono::steady_clock::time_point deadline_;
+  uint64_t looks_ = 0;
+  bool late_ = false;
   int fd_ = -1;
   dev_t device_ = 0;
   std::vector<Folder> path_;
@@ -113,8 +122,8 @@ class Walk {
 
 }  // namespace
 
-DiskUse disk_usage(const std::string& folder, const std::atomic<bool>& stop) {
-  return Walk(stop).run(folder);
+DiskUse disk_usage(const std::string& folder, const std::atomic<bool>& stop, Millis budget) {
+  return Walk(stop, budget).run(folder);
 }
 
 std::optional<DiskUse> disk_usage_of_file(const std::string& file) {

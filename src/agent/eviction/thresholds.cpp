@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <map>
 
@@ -55,7 +56,7 @@ Result<float, std::string> percentage(const std::string& text) {
   const std::string number = text.substr(0, text.size() - 1);
   char* end = nullptr;
   const float value = std::strtof(number.c_str(), &end);
-  if (number.empty() || *end != '\0') {
+  if (number.empty() || *end != '\0' || !std::isfinite(value)) {
     return Err(fmt::format("strconv.ParseFloat: parsing \"{}\": invalid syntax", number));
   }
   return value / 100;

@@ -160,6 +160,7 @@ void PodWorker::resized(const Result<Unit, Error>& result) {
 }
 
 std::string PodWorker::resize_state() const {
+  if (is_terminal_phase(*pod_)) return "";
   if (!resize_refused_.empty()) return resize_refused_;
   const bool under_way =
       resize_busy_ || resized_from_ || !plan_resize(*pod_, applied_, observed_).empty();

@@ -71,7 +71,9 @@ TEST_CASE("eviction flags: what is wrong is named") {
         "--eviction-hard: eviction percentage threshold memory.available must be >= 0%: -5%");
   CHECK(refused({.hard = {"memory.available<110%"}}) ==
         "--eviction-hard: eviction percentage threshold memory.available must be <= 100%: 110%");
-  CHECK(refused({.hard = {"memory.available<x%"}}).starts_with("--eviction-hard: strconv."));
+  for (const char* bad : {"memory.available<x%", "memory.available<nan%", "memory.available<%"}) {
+    CHECK(refused({.hard = {bad}}).starts_with("--eviction-hard: strconv."));
+  }
   CHECK(refused({.hard = {"memory.available<x"}}).starts_with("--eviction-hard: quantities must"));
   CHECK(refused({.soft = {"memory.available<1Gi"}}) ==
         "--eviction-soft: grace period must be specified for the soft eviction threshold "
@@ -303,6 +305,12 @@ TEST_CASE("disk usage: blocks of files and folders; links neither followed nor c
   CHECK(use.bytes - empty < 200'000);
   CHECK(use.inodes == 7);  // itself, a, usr, d, e, f, hole
   CHECK(disk_usage(folder.path + "/none", stop).inodes == 0);
+  for (int i = 0; i < 3000; ++i) std::ofstream(folder.path + "/d/" + std::to_string(i));
+  CHECK(disk_usage(folder.path, stop).inodes == 3007);
+  const auto cut = disk_usage(folder.path, stop, Millis{0}).inodes;
+  CHECK(cut >= 1000);
+  CHECK(cut < 3007);
+  CHECK(disk_usage(folder.path, std::atomic<bool>{true}).inodes <= 7);
 }
 
 TEST_CASE("disk usage: a tree deeper than any path can be named is counted to its end") {
