@@ -40,7 +40,8 @@ std::optional<SemanticVersion> SemanticVersion::parse(std::string_view text) {
   SemanticVersion out;
   if (const size_t dash = text.find('-'); dash != text.npos) {
     out.pre_release = split(text.substr(dash + 1), '.');
-    if (!std::all_of(out.pre_release.begin(), out.pre_release.end(), is_identifier)) {
+    if (out.pre_release.empty() ||
+        !std::all_of(out.pre_release.begin(), out.pre_release.end(), is_identifier)) {
       return std::nullopt;
     }
     text = text.substr(0, dash);

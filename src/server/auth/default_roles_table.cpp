@@ -423,6 +423,15 @@ system:node system:node
 orch:agent orch:agent group:system:nodes
 orch:controller:local-path-provisioner orch:controller:local-path-provisioner \
   sa:kube-system/local-path-provisioner
+orch:controller:leader-election-controller \
+  orch:controller:leader-election-controller \
+  sa:kube-system/leader-election-controller
+orch:controller:leasecandidate-garbage-collector-controller \
+  orch:controller:leasecandidate-garbage-collector-controller \
+  sa:kube-system/leasecandidate-garbage-collector-controller
+orch:controller:storageversion-garbage-collector-controller \
+  orch:controller:storageversion-garbage-collector-controller \
+  sa:kube-system/storageversion-garbage-collector-controller
 orch:controller:pod-garbage-collector orch:controller:pod-garbage-collector \
   sa:kube-system/pod-garbage-collector
 orch:controller:apiservice-status-remote-available-controller \
