@@ -112,25 +112,32 @@ Result<Unit, std::string> make_path(const std::string& hierarchy, const std::str
   return Unit{};
 }
 
+// `file` is CONTROLLER.WHAT. Kernels can be built or started without a controller.
+Result<Unit, std::string> set_v2(const std::string& dir, std::string_view file,
+                                 std::string_view value) {
+  const std::string path = fmt::format("{}/{}", dir, file);
+  if (file_exists(path)) return write_value(path, value);
+  return Err(
+      fmt::format("{}: the cgroup controller {} is not available (see "
+                  "{}/cgroup.controllers)",
+                  path, file.substr(0, file.find('.')), kMount));
+}
+
 Result<Unit, std::string> limit_v2(const std::string& dir, const CgroupLimits& limits) {
+  const auto or_max = [](int64_t value) {
+    return value > 0 ? std::to_string(value) : std::string("max");
+  };
   if (limits.cpu_shares) {
-    ORCH_CHECK(
-        write_value(dir + "/cpu.weight", std::to_string(cpu_weight_of_shares(*limits.cpu_shares))));
+    ORCH_CHECK(set_v2(dir, "cpu.weight", std::to_string(cpu_weight_of_shares(*limits.cpu_shares))));
   }
   if (limits.cpu_quota_us) {
-    ORCH_CHECK(write_value(dir + "/cpu.max",
-                           *limits.cpu_quota_us > 0
-                               ? fmt::format("{} {}", *limits.cpu_quota_us, kPeriodMicros)
-                               : "max"));
+    ORCH_CHECK(
+        set_v2(dir, "cpu.max", fmt::format("{} {}", or_max(*limits.cpu_quota_us), kPeriodMicros)));
   }
   if (limits.memory_max_bytes) {
-    ORCH_CHECK(write_value(dir + "/memory.max", *limits.memory_max_bytes > 0
-                                                    ? std::to_string(*limits.memory_max_bytes)
-                                                    : "max"));
+    ORCH_CHECK(set_v2(dir, "memory.max", or_max(*limits.memory_max_bytes)));
   }
-  if (limits.pids_max) {
-    ORCH_CHECK(write_value(dir + "/pids.max", std::to_string(*limits.pids_max)));
-  }
+  if (limits.pids_max) ORCH_CHECK(set_v2(dir, "pids.max", or_max(*limits.pids_max)));
   return Unit{};
 }
 

@@ -60,6 +60,17 @@ TEST_CASE("cgroup v2 inside", "[.][cgroup-v2-inside]") {
   CHECK(cgroup_usage("/orch/test"));
   CHECK_FALSE(cgroup_usage("/none"));
   CHECK(make_cgroup("/orch/test/kubepods/podu1", {}));
+  const auto limited = make_cgroup("/orch/test", {.cpu_shares = 512});
+  const auto all = split(controllers, ' ');
+  if (std::find(all.begin(), all.end(), "cpu") != all.end()) {
+    CHECK(limited);
+    CHECK(content(root + "/orch/test/cpu.weight") == "20");
+  } else {
+    REQUIRE_FALSE(limited);
+    CHECK(limited.error() ==
+          "/sys/fs/cgroup/orch/test/cpu.weight: the cgroup controller cpu is not available (see "
+          "/sys/fs/cgroup/cgroup.controllers)");
+  }
   CHECK(remove_cgroups("/orch").empty());
   CHECK_FALSE(file_exists(root + "/orch"));
 }
