@@ -235,6 +235,82 @@ TEST_CASE("hpa: a target below the minimum grows; without metrics nothing moves,
         "False ScalingDisabled: scaling is disabled since the replica count of the target is zero");
 }
 
+// One metric at a time, as the APIs of metrics would answer; the size it leads to from 2.
+struct MetricCase {
+  const char* metric;   // of the spec
+  const char* request;  // that asks for it
+  const char* body;
+  const char* replicas;
+};
+
+TEST_CASE("hpa: metrics of pods, objects, elsewhere, and of one container") {
+  const MetricCase cases[] = {
+      {R"({"type":"Pods","pods":{"metric":{"name":"rps","selector":{"matchLabels":{"verb":"GET"}}},)"
+       R"("target":{"type":"AverageValue","averageValue":"10"}}})",
+       "get custom.metrics.k8s.io/v1beta2 pods default/* rps labelSelector=app=web "
+       "metricLabelSelector=verb=GET",
+       R"({"items":[{"describedObject":{"name":"POD0"},"timestamp":"2024-01-01T00:00:00Z","value":"20"},)"
+       R"({"describedObject":{"name":"POD1"},"timestamp":"2024-01-01T00:00:00Z","value":"20"}]})",
+       "4"},
+      {R"({"type":"Object","object":{"metric":{"name":"rps"},"describedObject":)"
+       R"({"apiVersion":"v1","kind":"Service","name":"front"},"target":{"type":"Value","value":"10"}}})",
+       "get custom.metrics.k8s.io/v1beta2 services default/front rps",
+       R"({"items":[{"describedObject":{"name":"front"},"value":"15"}]})", "3"},
+      {R"({"type":"Object","object":{"metric":{"name":"rps"},"describedObject":)"
+       R"({"apiVersion":"v1","kind":"Service","name":"front"},"target":{"type":"AverageValue","averageValue":"10"}}})",
+       "get custom.metrics.k8s.io/v1beta2 services default/front rps",
+       R"({"items":[{"describedObject":{"name":"front"},"value":"45"}]})", "5"},
+      {R"({"type":"External","external":{"metric":{"name":"queue","selector":{"matchLabels":{"of":"me"}}},)"
+       R"("target":{"type":"AverageValue","averageValue":"10"}}})",
+       "list external.metrics.k8s.io/v1beta1 queue default/  labelSelector=of=me",
+       R"({"items":[{"value":"10"},{"value":"25"}]})", "4"},
+      {R"({"type":"ContainerResource","containerResource":{"name":"cpu","container":"c",)"
+       R"("target":{"type":"AverageValue","averageValue":"100m"}}})",
+       "list metrics.k8s.io/v1beta1 pods default/  labelSelector=app=web",
+       R"({"apiVersion":"metrics.k8s.io/v1beta1","kind":"PodMetricsList","metadata":{},"items":[)"
+       R"({"metadata":{"name":"POD0"},"timestamp":"2024-01-01T00:00:00Z","window":"30s","containers":)"
+       R"([{"name":"c","usage":{"cpu":"150m"}},{"name":"other","usage":{"cpu":"9"}}]},)"
+       R"({"metadata":{"name":"POD1"},"timestamp":"2024-01-01T00:00:00Z","window":"30s","containers":)"
+       R"([{"name":"c","usage":{"cpu":"150m"}}]}]})",
+       "3"}};
+  for (const auto& one : cases) {
+    INFO(one.metric);
+    Cluster c;
+    c.must_post(kDeployments, deployment("web", 2));
+    c.settle();
+    c.agents_act();
+    const auto pods = c.pods();
+    REQUIRE(pods.size() == 2);
+    for (const auto& pod : pods) {
+      c.patch(std::string(kPods) + "/" + pod->metadata.name + "/status",
+              "application/merge-patch+json", R"({"status":{"startTime":"2023-01-01T00:00:00Z"}})");
+    }
+    std::string body = one.body;
+    for (const char* name : {"POD0", "POD1"}) {
+      if (const size_t at = body.find(name); at != std::string::npos) {
+        body.replace(at, 4, pods[name[3] == '0' ? 0 : 1]->metadata.name);
+      }
+    }
+    std::set<std::string> asked;
+    c.transport->answer = [&](const client::Request& r) -> std::optional<std::string> {
+      if (r.group.find("metrics.k8s.io") == std::string::npos) return std::nullopt;
+      std::string text = r.verb + " " + r.group + "/" + r.version + " " + r.resource + " " +
+                         r.namespace_ + "/" + r.name + " " + r.subresource;
+      for (const auto& [key, value] : r.query) text += " " + key + "=" + value;
+      asked.insert(text);
+      return body;
+    };
+    std::string wanted = hpa("Deployment", 1, 10);
+    const size_t from = wanted.find("\"metrics\":[") + 11;
+    wanted.replace(from, wanted.rfind(']') - from, one.metric);
+    c.must_post(kHpas, wanted);
+    c.advance(Seconds{16});
+    CHECK(asked == std::set<std::string>{one.request});
+    CHECK(condition(c, "ScalingActive").starts_with("True ValidMetricFound"));
+    CHECK(c.get(std::string(kDeployments) + "/web").at("spec.replicas") == one.replicas);
+  }
+}
+
 TEST_CASE("hpa: two autoscalers of the same pods stand still and say so") {
   Cluster c;
   c.must_post(kDeployments, deployment("web", 2));
