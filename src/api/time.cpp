@@ -1,4 +1,6 @@
 // Time, MicroTime and Duration: Go's texts.
+#include <fmt/format.h>
+
 #include <charconv>
 #include <cstdio>
 #include <limits>
@@ -18,11 +20,24 @@ std::string date_text(int64_t unix_seconds) {
   const auto days = std::chrono::floor<std::chrono::days>(at);
   const std::chrono::year_month_day date{days};
   const std::chrono::hh_mm_ss time{at - days};
-  char buffer[64];
-  std::snprintf(buffer, sizeof buffer, "%04d-%02u-%02uT%02d:%02d:%02d", int(date.year()),
-                unsigned(date.month()), unsigned(date.day()), int(time.hours().count()),
-                int(time.minutes().count()), int(time.seconds().count()));
-  return buffer;
+  const int year = int(date.year());
+  if (year < 0 || year > 9999) {
+    return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", year, unsigned(date.month()),
+                       unsigned(date.day()), time.hours().count(), time.minutes().count(),
+                       time.seconds().count());
+  }
+  // Every object has a few of them, and printf() takes longer than all else here.
+  std::string text = "0000-00-00T00:00:00";
+  const auto put = [&](size_t end, int64_t value) {
+    for (; value > 0; value /= 10) text[--end] = static_cast<char>('0' + value % 10);
+  };
+  put(4, year);
+  put(7, unsigned(date.month()));
+  put(10, unsigned(date.day()));
+  put(13, time.hours().count());
+  put(16, time.minutes().count());
+  put(19, time.seconds().count());
+  return text;
 }
 
 // Reads exactly `digits` digits of `text` at `at`.

@@ -1,21 +1,43 @@
 #include "orch/base/json_scan.h"
 
+#include <bit>
 #include <cstdint>
+#include <cstring>
 
 namespace orch {
 namespace {
 
 constexpr size_t npos = std::string_view::npos;
 
-size_t string_end(std::string_view text, size_t at) {
-  for (size_t i = at + 1; i < text.size(); ++i) {
-    if (text[i] == '\\') {
-      ++i;
-    } else if (text[i] == '"') {
-      return i + 1;
+constexpr uint64_t kOnes = 0x0101010101010101;
+
+// The highest bit of each byte of `word` that is `c`, and perhaps of bytes behind the first of
+// them.
+uint64_t bytes_like(uint64_t word, char c) {
+  const uint64_t differs = word ^ (kOnes * static_cast<unsigned char>(c));
+  return (differs - kOnes) & ~differs & (kOnes << 7);
+}
+
+// The first quote or backslash at or behind `at`; no less than text.size() without.
+size_t quote_or_escape(std::string_view text, size_t at) {
+  if constexpr (std::endian::native == std::endian::little) {
+    for (; at + 8 <= text.size(); at += 8) {
+      uint64_t word = 0;
+      std::memcpy(&word, text.data() + at, 8);
+      const uint64_t found = bytes_like(word, '"') | bytes_like(word, '\\');
+      if (found != 0) return at + static_cast<size_t>(std::countr_zero(found)) / 8;
     }
   }
-  return npos;
+  while (at < text.size() && text[at] != '"' && text[at] != '\\') ++at;
+  return at;
+}
+
+size_t string_end(std::string_view text, size_t at) {
+  for (size_t i = at + 1;; i += 2) {
+    i = quote_or_escape(text, i);
+    if (i >= text.size()) return npos;
+    if (text[i] == '"') return i + 1;
+  }
 }
 
 bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }

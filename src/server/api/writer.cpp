@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "orch/api/codec.h"
@@ -97,6 +98,10 @@ api::ApiResult<Unit> Writer::check_namespace(const api::Object& object) {
   auto ns = server_.registry().get(api::resource_of<api::corev1::Namespace>(), "",
                                    object.metadata.namespace_);
   if (!ns) return Err(std::move(ns).error());
+  const std::string_view raw = ns->raw();
+  if (raw.find("deletionTimestamp") == raw.npos && raw.find("Terminating") == raw.npos) {
+    return Unit{};
+  }
   if (json_path(ns->raw(), "metadata.deletionTimestamp") ||
       ns->string_at("status.phase") == "Terminating") {
     return Err(namespace_terminating(resource_, object));
@@ -111,7 +116,10 @@ api::ApiResult<std::string> Writer::own_fields(std::string_view before, std::str
   const auto entries = json_path(tracked, "metadata.managedFields");
   // What the codec would write otherwise than it stands there takes the way through the object, so
   // that equal objects have equal texts.
-  const bool plain = !entries || entries->find_first_of("<>&\xe2") == entries->npos;
+  constexpr std::string_view kOdd = "<>&\xe2";
+  const bool plain = !entries || std::none_of(kOdd.begin(), kOdd.end(), [&](char c) {
+    return entries->find(c) != entries->npos;
+  });
   if (plain && api::storage_version(resource_) == nullptr) return tracked;
   now.metadata.managedFields.clear();
   if (!entries) return Registry::encode(now);

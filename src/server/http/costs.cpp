@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <compare>
+#include <map>
 
 #include "orch/base/metrics.h"
 #include "orch/base/strings.h"
@@ -56,42 +58,72 @@ int RequestCosts::seats(const Call& call) {
       std::clamp<int64_t>((read + kObjectsPerSeat - 1) / kObjectsPerSeat, 1, kSeatsMax));
 }
 
+namespace {
+
+// What one kind of request and answer is counted by. The texts are constants.
+struct Labels {
+  const api::ResourceInfo* resource;
+  const char *verb, *subresource, *scope;
+  int status;
+  bool runs_long;
+  auto operator<=>(const Labels&) const = default;
+};
+struct Metrics {
+  metrics::Counter& total;
+  metrics::Histogram* duration;  // null: of what runs long
+};
+
+Metrics metrics_of(const Labels& labels) {
+  const std::string_view group = labels.resource != nullptr ? labels.resource->group : "";
+  const std::string_view plural = labels.resource != nullptr ? labels.resource->plural : "";
+  Metrics out{
+      metrics::counter(
+          "apiserver_request_total", "Requests by verb, group, resource, scope and code.",
+          fmt::format(R"(verb="{}",group="{}",resource="{}",subresource="{}",scope="{}",code="{}")",
+                      labels.verb, group, plural, labels.subresource, labels.scope, labels.status)),
+      nullptr};
+  if (labels.runs_long) return out;
+  out.duration = &metrics::histogram(
+      "apiserver_request_duration_seconds", "Time to answer, in seconds.",
+      fmt::format(R"(verb="{}",group="{}",resource="{}")", labels.verb, group, plural));
+  return out;
+}
+
+}  // namespace
+
 void count_request(const Call& call, int status, double seconds) {
-  const RequestInfo& info = call.info;
-  // Only what the server knows becomes a label: what a client invents does not.
-  const api::ResourceInfo* resource =
-      info.is_resource ? api::find_resource(info.group, info.version, info.resource) : nullptr;
-  std::string verb = "other";
-  for (const char* known :
-       {"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"}) {
-    if (info.verb == known) verb = known;
-  }
-  for (char& c : verb) c = static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c);
+  static constexpr const char* kVerbs[][2] = {
+      {"get", "GET"},       {"list", "LIST"},
+      {"watch", "WATCH"},   {"create", "CREATE"},
+      {"update", "UPDATE"}, {"patch", "PATCH"},
+      {"delete", "DELETE"}, {"deletecollection", "DELETECOLLECTION"}};
   static constexpr const char* kSubresources[] = {"attach",   "binding",     "ephemeralcontainers",
                                                   "eviction", "exec",        "finalize",
                                                   "log",      "portforward", "proxy",
                                                   "scale",    "status",      "token",
                                                   "approval"};
-  std::string_view subresource;
-  for (const char* known : kSubresources) {
-    if (resource != nullptr && info.subresource == known) subresource = known;
+  const RequestInfo& info = call.info;
+  // Only what the server knows becomes a label: what a client invents does not.
+  Labels labels{nullptr, "OTHER", "", "", status, long_running(call)};
+  if (info.is_resource) {
+    labels.resource = api::find_resource(info.group, info.version, info.resource);
   }
-  const std::string_view group = resource != nullptr ? resource->group : "";
-  const std::string_view plural = resource != nullptr ? resource->plural : "";
-  const std::string_view scope = resource == nullptr        ? ""
-                                 : !info.name.empty()       ? "resource"
-                                 : !info.namespace_.empty() ? "namespace"
-                                                            : "cluster";
-  metrics::counter(
-      "apiserver_request_total", "Requests by verb, group, resource, scope and code.",
-      fmt::format(R"(verb="{}",group="{}",resource="{}",subresource="{}",scope="{}",code="{}")",
-                  verb, group, plural, subresource, scope, status))
-      .add();
-  if (!long_running(call)) {
-    metrics::histogram("apiserver_request_duration_seconds", "Time to answer, in seconds.",
-                       fmt::format(R"(verb="{}",group="{}",resource="{}")", verb, group, plural))
-        .observe(seconds);
+  for (const auto& [verb, label] : kVerbs) {
+    if (info.verb == verb) labels.verb = label;
   }
+  if (labels.resource != nullptr) {
+    for (const char* known : kSubresources) {
+      if (info.subresource == known) labels.subresource = known;
+    }
+    labels.scope = !info.name.empty()         ? "resource"
+                   : !info.namespace_.empty() ? "namespace"
+                                              : "cluster";
+  }
+  static thread_local std::map<Labels, Metrics> known;
+  auto it = known.find(labels);
+  if (it == known.end()) it = known.emplace(labels, metrics_of(labels)).first;
+  it->second.total.add();
+  if (it->second.duration != nullptr) it->second.duration->observe(seconds);
 }
 
 }  // namespace orch::server

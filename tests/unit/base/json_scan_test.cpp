@@ -55,4 +55,20 @@ TEST_CASE("pretty text is indented by two and keeps strings as they are") {
         "{\n  \"a\": [\n    1,\n    {}\n  ],\n  \"b\": \"x{,}\"\n}\n");
 }
 
+TEST_CASE("strings end at their quote, wherever it lies") {
+  for (size_t before = 0; before < 20; ++before) {
+    for (size_t after = 0; after < 20; ++after) {
+      const std::string left(before, 'a'), right(after, '\x22' + 1);  // '#', one above the quote
+      for (const char* odd : {"", "\\\"", "\\\\", "\\\\\\\"", "\xa2\xdc", "!]"}) {
+        const std::string text = "\"" + left + odd + right + "\"";
+        INFO(text);
+        CHECK(json_value_end(text + ",\"x\"", 0) == text.size());
+        CHECK(json_value_end(text.substr(0, text.size() - 1), 0) == std::string::npos);
+        CHECK(json_value_end("[" + text + "]", 0) == text.size() + 2);
+      }
+    }
+  }
+  CHECK(json_value_end("\"a\\", 0) == std::string::npos);
+}
+
 }  // namespace orch
