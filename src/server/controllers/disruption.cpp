@@ -208,7 +208,15 @@ client::Watch watch_scale(client::ControllerContext& context) {
             std::vector<ObjectKey> keys;
             if (!old || !now) return keys;  // its pods tell
             const auto& after = static_cast<const T&>(*now);
-            if (static_cast<const T&>(*old).spec.replicas == after.spec.replicas) return keys;
+            // Adopted by a Deployment, its pods count as that one's.
+            const auto owner = [](const Object& object) {
+              const auto* controller = controller_of(object);
+              return controller ? controller->uid : std::string();
+            };
+            if (static_cast<const T&>(*old).spec.replicas == after.spec.replicas &&
+                owner(*old) == owner(*now)) {
+              return keys;
+            }
             for (const auto& budget : budgets.list(now->metadata.namespace_)) {
               if (needs_scales(budget->spec)) keys.push_back(key_of(*budget));
             }
