@@ -45,10 +45,27 @@ void add_authorization(Options& options, server::AccessConfig& config) {
               "How long its answer no is kept");
 }
 
+void add_front_proxies(Options& options, server::AccessConfig& config) {
+  options.add("requestheader-client-ca-file", config.requestheader_client_ca_file,
+              "The CA of proxies that say in headers who a request is from (default: "
+              "DATA_DIR/server/tls/request-header-ca.crt)");
+  options.add("requestheader-allowed-names", config.requestheader_allowed_names,
+              "Common names of their certificates; \"\" = any");
+  options.add("requestheader-username-headers", config.requestheader_username_headers,
+              "The headers with the user's name, the first that is there");
+  options.add("requestheader-uid-headers", config.requestheader_uid_headers,
+              "The headers with the user's UID (X-Remote-Uid; default: none)");
+  options.add("requestheader-group-headers", config.requestheader_group_headers,
+              "The headers with the user's groups");
+  options.add("requestheader-extra-headers-prefix", config.requestheader_extra_headers_prefix,
+              "How headers begin that have more about the user");
+}
+
 }  // namespace
 
 void add_access_options(Options& options, server::AccessConfig& config) {
   add_authentication(options, config);
+  add_front_proxies(options, config);
   add_authorization(options, config);
   options.add("enable-admission-plugins", config.enable_admission_plugins,
               "Admission plugins to run beside those that run by default");

@@ -99,6 +99,7 @@ Result<Unit, std::string> make_authentication(const Access::Deps& deps, const Ac
   const Clock& clock = deps.env.clock;
   sources.push_back(std::make_unique<BootstrapTokens>(clock, deps.client));
   options.anonymous = config.anonymous_auth;
+  options.request_header = request_header_options(config);
   JwtIssuerConfig issuer;
   ORCH_TRY(const bool by_flags, issuer_of_flags(config, issuer));
   if (!config.authentication_config.empty()) {
@@ -196,7 +197,36 @@ Result<Modes, std::string> make_modes(const Access::Deps& deps, const AccessConf
   return out;
 }
 
+List without_empty(List names) {
+  names.erase(std::remove(names.begin(), names.end(), ""), names.end());
+  return names;
+}
+
 }  // namespace
+
+RequestHeaderOptions request_header_options(const AccessConfig& config) {
+  return {.allowed_names = without_empty(config.requestheader_allowed_names),
+          .username_headers = without_empty(config.requestheader_username_headers),
+          .uid_headers = without_empty(config.requestheader_uid_headers),
+          .group_headers = without_empty(config.requestheader_group_headers),
+          .extra_headers_prefix = without_empty(config.requestheader_extra_headers_prefix)};
+}
+
+Result<std::string, std::string> front_proxy_ca(const AccessConfig& config,
+                                                const net::KeyPair& own) {
+  if (config.requestheader_client_ca_file.empty()) return own.certificate_pem;
+  ORCH_TRY(auto pem,
+           flag_file("requestheader-client-ca-file", config.requestheader_client_ca_file));
+  for (const auto& certificate : net::pem_certificates(pem)) {
+    if (auto info = net::parse_certificate(certificate); !info) {
+      return Err("--requestheader-client-ca-file: " + info.error());
+    }
+  }
+  if (net::pem_certificates(pem).empty()) {
+    return Err(std::string("--requestheader-client-ca-file: no PEM certificate found"));
+  }
+  return pem;
+}
 
 Result<std::unique_ptr<Access>, std::string> Access::create(const Deps& deps,
                                                             const AccessConfig& config,

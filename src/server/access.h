@@ -17,6 +17,11 @@
 
 namespace orch::server {
 
+RequestHeaderOptions request_header_options(const AccessConfig& config);
+// Whom front proxies' certificates are of: the flag's authority, or the cluster's own.
+Result<std::string, std::string> front_proxy_ca(const AccessConfig& config,
+                                                const net::KeyPair& own);
+
 class Access {
  public:
   struct Deps {

@@ -8,6 +8,8 @@
 #include "orch/api/corev1.h"
 #include "orch/api/flow_defaults.h"
 #include "orch/api/scheme.h"
+#include "orch/base/json_scan.h"
+#include "orch/base/log.h"
 
 namespace orch::server {
 namespace {
@@ -107,6 +109,17 @@ constexpr Priority kPriorities[] = {
     {"flowcontrol.apiserver.k8s.io", "", 16100, 21},
 };
 
+constexpr const char* kAuthenticationFacts = "extension-apiserver-authentication";
+
+std::string json_list(const std::vector<std::string>& values) {
+  std::string out;
+  for (const auto& value : values) {
+    if (!out.empty()) out += ',';
+    append_json_string(out, value);
+  }
+  return "[" + out + "]";
+}
+
 apiregistrationv1::APIService api_service(std::string_view group, std::string_view version) {
   apiregistrationv1::APIService out;
   out.metadata.name = fmt::format("{}.{}", version, group);
@@ -163,21 +176,38 @@ BootstrapOutcome ensure_api_services(const client::Client& client) {
 BootstrapOutcome ensure_authentication_facts(const client::Client& client,
                                              const BootstrapFacts& facts) {
   corev1::ConfigMap map;
-  map.metadata.name = "extension-apiserver-authentication";
+  map.metadata.name = kAuthenticationFacts;
   map.metadata.namespace_ = "kube-system";
   if (!facts.client_ca_pem.empty()) map.data["client-ca-file"] = facts.client_ca_pem;
   if (!facts.request_header_ca_pem.empty()) {
+    const RequestHeaderOptions& headers = facts.request_header;
     map.data["requestheader-client-ca-file"] = facts.request_header_ca_pem;
-    map.data["requestheader-allowed-names"] =
-        facts.request_header_name.empty() ? "[]" : "[\"" + facts.request_header_name + "\"]";
-    map.data["requestheader-username-headers"] = R"(["X-Remote-User"])";
-    map.data["requestheader-group-headers"] = R"(["X-Remote-Group"])";
-    map.data["requestheader-extra-headers-prefix"] = R"(["X-Remote-Extra-"])";
+    map.data["requestheader-allowed-names"] = json_list(headers.allowed_names);
+    map.data["requestheader-username-headers"] = json_list(headers.username_headers);
+    map.data["requestheader-group-headers"] = json_list(headers.group_headers);
+    map.data["requestheader-extra-headers-prefix"] = json_list(headers.extra_headers_prefix);
+    if (!headers.uid_headers.empty()) {
+      map.data["requestheader-uid-headers"] = json_list(headers.uid_headers);
+    }
   }
   if (map.data.empty()) return Unit{};
   return reconcile(client, map, [](corev1::ConfigMap& to, const corev1::ConfigMap& from) {
     for (const auto& [key, value] : from.data) to.data[key] = value;
   });
+}
+
+void keep_authentication_facts(Env& env, const client::Client& client,
+                               client::InformerSet& informers, BootstrapFacts facts) {
+  auto strand = env.executor.make_strand("authentication-facts");
+  informers.get<corev1::ConfigMap>().add_handler(
+      [strand, &client, facts = std::move(facts)](const ObjectPtr& was, const ObjectPtr& now) {
+        const auto& meta = (now ? now : was)->metadata;
+        if (meta.name != kAuthenticationFacts || meta.namespace_ != "kube-system") return;
+        strand->post([&client, facts] {
+          auto kept = ensure_authentication_facts(client, facts);
+          if (!kept) log::warn("server", "{}: {}", kAuthenticationFacts, kept.error());
+        });
+      });
 }
 
 }  // namespace orch::server

@@ -24,9 +24,11 @@ struct Kept {
 const Kept kCertificates[] = {
     {"server-ca", "server/tls/server-ca", false},
     {"client-ca", "server/tls/client-ca", false},
+    {"request-header-ca", "server/tls/request-header-ca", false},
     {"serving-kube-apiserver", "server/tls/serving-kube-apiserver"},
     {"client-admin", "server/tls/client-admin"},
     {"client-kube-apiserver", "server/tls/client-kube-apiserver"},
+    {"client-auth-proxy", "server/tls/client-auth-proxy"},
     {"etcd-ca", "server/tls/etcd/ca", false},
     {"etcd-server", "server/tls/etcd/server"},
     {"etcd-client", "server/tls/etcd/client"},
@@ -104,7 +106,9 @@ Result<std::vector<std::string>, std::string> rotate_certificates(
 
 Result<Unit, std::string> rotate_authorities(const std::string& data_dir, WallTime now) {
   const std::string tls = data_dir + "/server/tls/";
-  for (const std::string name : {"server-ca", "client-ca"}) {
+  for (const std::string name : {"server-ca", "client-ca", "request-header-ca"}) {
+    // Data of before there were front proxies: the next start makes it.
+    if (name == "request-header-ca" && !file_exists(tls + name + ".crt")) continue;
     ORCH_TRY(const std::string old_pem, read_file(tls + name + ".crt"));
     ORCH_TRY(const std::string old_key, read_file(tls + name + ".key"));
     auto old = net::parse_certificate(old_pem);

@@ -58,6 +58,7 @@ class ServerImpl final : public Server {
 
  private:
   PkiOptions pki_options() const;
+  BootstrapFacts bootstrap_facts() const;
   Result<Unit, std::string> load_identity();
   void keep_certificates();
   Result<Unit, std::string> open_store();
@@ -86,6 +87,7 @@ class ServerImpl final : public Server {
   std::unique_ptr<client::InformerSet> informers_;
   std::unique_ptr<ServiceAccountTokens> tokens_;
   std::unique_ptr<Access> access_;
+  std::string front_proxy_ca_pem_;
   std::unique_ptr<JoinHandler> join_;
   std::shared_ptr<net::TlsServerContext> serving_tls_;
   std::vector<std::shared_ptr<net::TlsClientContext>> kubelet_tls_;
@@ -114,13 +116,15 @@ Result<Unit, std::string> ServerImpl::load_identity() {
   if (datastore_) {
     ORCH_TRY(shared, share_identity(*datastore_, config_, settings_.directory, false));
   }
+  const bool made_authority = !file_exists(settings_.directory + "/tls/request-header-ca.crt");
   ORCH_TRY(pki_, Pki::load_or_create(pki_options()));
+  ORCH_TRY(front_proxy_ca_pem_, front_proxy_ca(config_.access, pki_.request_header_ca));
   ORCH_TRY(token_, load_or_create_token(settings_.directory + "/token", config_.token,
                                         pki_.server_ca.certificate_pem, env_.random));
   join_token_ = token_.str();
   if (datastore_) {
     ORCH_TRY(const bool made_keys, make_encryption_keys(config_, settings_.directory));
-    if (!shared || made_keys) {
+    if (!shared || made_keys || made_authority) {
       // Made just now. If another server was first, what it has made is read instead.
       ORCH_CHECK(share_identity(*datastore_, config_, settings_.directory, true));
       return load_identity();
@@ -201,8 +205,9 @@ Result<Unit, std::string> ServerImpl::start_api() {
 }
 
 Result<Unit, std::string> ServerImpl::start_http() {
-  auto tls = net::TlsServerContext::create(
-      {.key_pair = pki_.serving, .client_ca_pem = pki_.client_ca.certificate_pem});
+  auto tls = net::TlsServerContext::create({.key_pair = pki_.serving,
+                                            .client_ca_pem = pki_.client_ca.certificate_pem,
+                                            .front_proxy_ca_pem = front_proxy_ca_pem_});
   if (!tls) return Err("serving TLS: " + tls.error());
   serving_tls_ = *tls;
   net::HttpServerOptions options = http_options();
@@ -274,6 +279,16 @@ Result<Unit, std::string> ServerImpl::start_loops() {
   return wait_until([this] { return informers_->all_synced(); });
 }
 
+BootstrapFacts ServerImpl::bootstrap_facts() const {
+  return {.kubernetes_ip = settings_.kubernetes_ip,
+          .advertise_address = datastore_ ? "" : settings_.advertise_address,
+          .port = http_->port(),
+          .client_ca_pem = pki_.client_ca.certificate_pem,
+          .request_header_ca_pem = front_proxy_ca_pem_,
+          .request_header = request_header_options(config_.access),
+          .now = env_.clock.now()};
+}
+
 Result<Unit, std::string> ServerImpl::start() {
   ORCH_CHECK(load_identity());
   ORCH_CHECK(open_store());
@@ -282,14 +297,8 @@ Result<Unit, std::string> ServerImpl::start() {
   // yet.
   ORCH_CHECK(start_http());
   ORCH_CHECK(start_etcd());
-  ORCH_CHECK(bootstrap_objects(*client_,
-                               {.kubernetes_ip = settings_.kubernetes_ip,
-                                .advertise_address = datastore_ ? "" : settings_.advertise_address,
-                                .port = http_->port(),
-                                .client_ca_pem = pki_.client_ca.certificate_pem,
-                                .request_header_ca_pem = "",
-                                .request_header_name = "",
-                                .now = env_.clock.now()}));
+  ORCH_CHECK(bootstrap_objects(*client_, bootstrap_facts()));
+  keep_authentication_facts(env_, *client_, *informers_, bootstrap_facts());
   if (datastore_) {
     endpoints_ = KubernetesEndpoints::create(env_, *store_, *client_,
                                              {settings_.advertise_address, http_->port()});

@@ -2,7 +2,7 @@
 # Who is let in from outside: the agent's port 10250 for others than the API server, and what a neighbour on
 # the same wire reaches of the node's ports.
 source "$(dirname "$0")/lib.sh"
-need_commands python3
+need_commands python3 openssl
 one_node
 check "a monitor, a pod and a Service" k apply -f - <<'YAML'
 apiVersion: v1
@@ -76,6 +76,38 @@ check_out "the admin's certificate" '^200 #' agent "" /metrics \
 check "a token revoked" k delete serviceaccount monitor
 other=$(k create token default --audience https://elsewhere.example)
 same "a token for others" "401 Unauthorized" "$(agent "$other" /metrics)"
+
+say "front proxies: who may say whom a request is from"
+tls=$work/n1/server/tls
+cat >"$work/who.py" <<'PY'
+import json, sys
+answer = json.load(sys.stdin)
+if answer["kind"] == "Status":
+    print(answer["code"])
+else:
+    user = answer["status"]["userInfo"]
+    print(user["username"], ",".join(user["groups"]), user.get("uid", "-"), *user["extra"].get("scope", []))
+PY
+claim() { # who the server takes CERTIFICATE for, with headers that say somebody
+  in_ns "$run_id-b" curl -sSk --max-time 20 --cert "$1.crt" --key "$1.key" -H 'X-Remote-User: jane' \
+    -H 'X-Remote-Group: dev' -H 'X-Remote-Extra-Scope: read' -H 'Content-Type: application/json' -X POST \
+    -d '{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}' \
+    https://192.168.77.1:6443/apis/authentication.k8s.io/v1/selfsubjectreviews | python3 "$work/who.py"
+}
+printf 'oid_section=oids\n[oids]\nuserUid=1.3.6.1.4.1.57683.2\n[req]\ndistinguished_name=name\n[name]\n' >"$work/req.conf"
+issue() { # issue NAME CA SUBJECT
+  openssl req -config "$work/req.conf" -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout "$work/$1.key" -out "$work/$1.csr" \
+    -subj "$3" 2>/dev/null && printf 'extendedKeyUsage=clientAuth\n' >"$work/client.ext" &&
+    openssl x509 -req -in "$work/$1.csr" -CA "$tls/$2.crt" -CAkey "$tls/$2.key" -days 1 -set_serial 7 \
+      -extfile "$work/client.ext" -out "$work/$1.crt" 2>/dev/null
+}
+same "the server's own" "jane dev,system:authenticated - read" "$(claim "$tls/client-auth-proxy")"
+check "another name of the same authority" issue other request-header-ca /CN=system:node:n1
+same "is nobody" 401 "$(claim "$work/other")"
+check "the name, of the clients' authority" issue client client-ca /CN=system:auth-proxy/userUid=u7
+same "is a client, with its UID" "system:auth-proxy system:authenticated u7" "$(claim "$work/client")"
+check_out "what extension servers are told" '\["system:auth-proxy"\]' k -n kube-system get configmap \
+  extension-apiserver-authentication -o 'jsonpath={.data.requestheader-allowed-names}'
 
 say "the server's certificate is what it was, whatever name it is asked by"
 cat >"$work/names.py" <<'PY'

@@ -11,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,11 +42,15 @@ std::string url_decode(std::string_view text);
 struct PeerCertificate {
   std::string common_name;
   std::vector<std::string> organizations;
+  std::string uid;                 // OID 1.3.6.1.4.1.57683.2 of the subject
   std::string fingerprint_sha256;  // hex
   WallTime not_after{};
   // A certificate was given but does not verify ("x509: ..."); the rest is empty then. To be
   // answered 401, as kube-apiserver does. Looked at anew for each request (expiry).
   std::string error;
+  // The certificate is of the front proxies' authority: its common name, maybe "". All else but
+  // `not_after` and `error` is empty then, unless it is of the clients' authority too.
+  std::optional<std::string> front_proxy;
 };
 
 struct HttpRequest {

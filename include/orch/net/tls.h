@@ -23,6 +23,9 @@ class TlsServerContext {
     KeyPair key_pair;
     std::string client_ca_pem;  // "" = client certificates are not asked for
     bool client_certificate_required = false;
+    // Whose certificates are no clients' but those of proxies that say who the client is
+    // (PeerCertificate::front_proxy). "" = there are none.
+    std::string front_proxy_ca_pem;
     bool http2 = false;  // speaks HTTP/2 ("h2") instead of HTTP/1.1
   };
   static Result<std::shared_ptr<TlsServerContext>, std::string> create(const Options& options);

@@ -19,6 +19,14 @@ struct AccessConfig {
   std::string oidc_groups_claim, oidc_groups_prefix;
   std::vector<std::string> oidc_required_claim, oidc_signing_algs;
 
+  // Proxies that say in headers who a request is from, by a certificate of this authority.
+  std::string requestheader_client_ca_file;  // "" = <data-dir>/server/tls/request-header-ca.crt
+  std::vector<std::string> requestheader_allowed_names = {"system:auth-proxy"};  // empty = any
+  std::vector<std::string> requestheader_username_headers = {"X-Remote-User"};
+  std::vector<std::string> requestheader_uid_headers;
+  std::vector<std::string> requestheader_group_headers = {"X-Remote-Group"};
+  std::vector<std::string> requestheader_extra_headers_prefix = {"X-Remote-Extra-"};
+
   std::vector<std::string> authorization_mode;  // empty = Node,RBAC
   std::string authorization_config;             // a file with an AuthorizationConfiguration
   std::string authorization_webhook_config_file;

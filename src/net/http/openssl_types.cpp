@@ -73,10 +73,10 @@ std::string sha256_fingerprint(X509* certificate) {
   return hex_encode({reinterpret_cast<char*>(digest), size});
 }
 
-std::vector<std::string> name_entries(const X509_NAME* name, int nid) {
+std::vector<std::string> name_entries(const X509_NAME* name, const ASN1_OBJECT* type) {
   std::vector<std::string> values;
   int index = -1;
-  while ((index = X509_NAME_get_index_by_NID(name, nid, index)) >= 0) {
+  while ((index = X509_NAME_get_index_by_OBJ(name, type, index)) >= 0) {
     unsigned char* utf8 = nullptr;
     int size =
         ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, index)));
@@ -84,6 +84,16 @@ std::vector<std::string> name_entries(const X509_NAME* name, int nid) {
     OPENSSL_free(utf8);
   }
   return values;
+}
+
+std::vector<std::string> name_entries(const X509_NAME* name, int nid) {
+  return name_entries(name, OBJ_nid2obj(nid));
+}
+
+std::vector<std::string> user_ids(const X509_NAME* name) {
+  using ObjectPtr = std::unique_ptr<ASN1_OBJECT, void (*)(ASN1_OBJECT*)>;
+  static const ObjectPtr kUid(OBJ_txt2obj("1.3.6.1.4.1.57683.2", 1), ASN1_OBJECT_free);
+  return name_entries(name, kUid.get());
 }
 
 std::string first_name_entry(const X509_NAME* name, int nid) {

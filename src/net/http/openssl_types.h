@@ -53,6 +53,8 @@ X509Ptr load_certificate(std::string_view pem);  // the first one
 std::string sha256_fingerprint(X509* certificate);
 std::string first_name_entry(const X509_NAME* name, int nid);
 std::vector<std::string> name_entries(const X509_NAME* name, int nid);
+// Entries of OID 1.3.6.1.4.1.57683.2: the subject's UID, for Kubernetes.
+std::vector<std::string> user_ids(const X509_NAME* name);
 WallTime wall_time(const ASN1_TIME* time);
 
 }  // namespace orch::net

@@ -131,7 +131,8 @@ bool ServerCore::on_handshake(Connection* c) {
   Io io = c->channel.handshake();
   if (io == Io::kOk) {
     if (c->channel.ssl() != nullptr) {
-      c->peer = peer_certificate(c->channel.ssl());
+      const auto& tls = static_cast<const TlsServerContextImpl&>(*options_.tls);
+      c->peer = tls.peer_certificate(c->channel.ssl());
       drop_peer_certificate(c->channel.ssl());
     }
     c->phase = Phase::kHead;
@@ -214,7 +215,8 @@ bool ServerCore::begin_exchange(Connection* c, RequestHead head) {
   request.headers = std::move(head.headers);
   request.remote_address = c->remote;
   request.peer = c->peer;
-  if (!request.peer.common_name.empty() && request.peer.not_after < system_clock().now()) {
+  const bool named = !request.peer.common_name.empty() || request.peer.front_proxy.has_value();
+  if (named && request.peer.not_after < system_clock().now()) {
     request.peer = PeerCertificate{};
     request.peer.error = verify_error_text(X509_V_ERR_CERT_HAS_EXPIRED);
   }

@@ -4,6 +4,8 @@
 #include <openssl/pem.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 namespace orch::net {
 namespace {
 
@@ -56,8 +58,7 @@ SslCtxPtr new_context(const SSL_METHOD* method) {
   SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
   // As Go orders them where AES is in hardware: the shorter key is the faster.
   SSL_CTX_set_ciphersuites(
-      context.get(),
-      "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256");
+      context.get(), "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256");
   // Of TLS 1.2 what is left is as good: forward secrecy, and authenticated.
   SSL_CTX_set_cipher_list(context.get(), "ECDHE+AESGCM:ECDHE+CHACHA20");
   return context;
@@ -100,8 +101,9 @@ Result<SslCtxPtr, std::string> TlsServerContextImpl::build(const KeyPair& key_pa
   SSL_CTX_set_alpn_select_cb(context.get(),
                              options_.http2 ? choose<kAlpnHttp2> : choose<kAlpnHttp1>, nullptr);
   if (!options_.client_ca_pem.empty()) {
-    ORCH_CHECK(add_authorities(SSL_CTX_get_cert_store(context.get()), options_.client_ca_pem));
-    BioPtr bio = bio_of(options_.client_ca_pem);
+    const std::string authorities = options_.client_ca_pem + "\n" + options_.front_proxy_ca_pem;
+    ORCH_CHECK(add_authorities(SSL_CTX_get_cert_store(context.get()), authorities));
+    BioPtr bio = bio_of(authorities);
     while (X509Ptr ca{PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)}) {
       SSL_CTX_add_client_CA(context.get(), ca.get());
     }
@@ -203,7 +205,37 @@ void drop_peer_certificate(SSL* ssl) {
   ERR_clear_error();
 }
 
-PeerCertificate peer_certificate(SSL* ssl) {
+namespace {
+
+// The certificate that was verified was so by one of these.
+bool vouched_for(SSL* ssl, const std::vector<std::string>& authorities) {
+  STACK_OF(X509)* chain = SSL_get0_verified_chain(ssl);
+  for (int i = 1; i < sk_X509_num(chain); ++i) {
+    const std::string fingerprint = sha256_fingerprint(sk_X509_value(chain, i));
+    if (std::find(authorities.begin(), authorities.end(), fingerprint) != authorities.end()) {
+      return true;
+    }
+  }
+  return false;
+}
+
+std::vector<std::string> fingerprints(const std::string& pem) {
+  std::vector<std::string> out;
+  for (const auto& one : pem_certificates(pem)) {
+    if (auto info = parse_certificate(one)) out.push_back(info->fingerprint_sha256);
+  }
+  return out;
+}
+
+}  // namespace
+
+TlsServerContextImpl::TlsServerContextImpl(Options options) : options_(std::move(options)) {
+  if (options_.front_proxy_ca_pem.empty()) return;
+  clients_ = fingerprints(options_.client_ca_pem);
+  front_proxies_ = fingerprints(options_.front_proxy_ca_pem);
+}
+
+PeerCertificate TlsServerContextImpl::peer_certificate(SSL* ssl) const {
   PeerCertificate peer;
   X509Ptr certificate(SSL_get1_peer_certificate(ssl));
   if (!certificate) return peer;
@@ -213,10 +245,23 @@ PeerCertificate peer_certificate(SSL* ssl) {
     return peer;
   }
   const X509_NAME* subject = X509_get_subject_name(certificate.get());
+  peer.not_after = wall_time(X509_get0_notAfter(certificate.get()));
+  if (vouched_for(ssl, front_proxies_)) {
+    peer.front_proxy = first_name_entry(subject, NID_commonName);
+  }
+  if (!front_proxies_.empty() && !vouched_for(ssl, clients_)) {
+    peer.error = verify_error_text(X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY);
+    return peer;
+  }
+  const auto uids = user_ids(subject);
+  if (uids.size() > 1) {
+    peer.error = "unable to parse UID from certificate: expected 1 UID, but found multiple";
+    return peer;
+  }
+  if (!uids.empty()) peer.uid = uids.front();
   peer.common_name = first_name_entry(subject, NID_commonName);
   peer.organizations = name_entries(subject, NID_organizationName);
   peer.fingerprint_sha256 = sha256_fingerprint(certificate.get());
-  peer.not_after = wall_time(X509_get0_notAfter(certificate.get()));
   return peer;
 }
 

@@ -13,13 +13,17 @@ namespace orch::net {
 
 class TlsServerContextImpl final : public TlsServerContext {
  public:
-  explicit TlsServerContextImpl(Options options) : options_(std::move(options)) {}
+  explicit TlsServerContextImpl(Options options);
   Result<Unit, std::string> reload(const KeyPair& key_pair) override;
   SslCtxPtr current() const;
+  // The client's certificate after a finished handshake.
+  PeerCertificate peer_certificate(SSL* ssl) const;
 
  private:
   Result<SslCtxPtr, std::string> build(const KeyPair& key_pair) const;
   Options options_;
+  // Fingerprints of the authorities; empty unless there are two kinds.
+  std::vector<std::string> clients_, front_proxies_;
   mutable std::mutex mutex_;
   SslCtxPtr context_;
 };
@@ -44,8 +48,6 @@ class TlsClientContextImpl final : public TlsClientContext {
 // A server's side of the accepted socket `fd`, which it owns from here on; null = no TLS.
 Result<Channel, std::string> accept_channel(TlsServerContext* context, int fd);
 
-// The client's certificate after a finished handshake.
-PeerCertificate peer_certificate(SSL* ssl);
 // Gives back most of the memory that the peer's certificate takes; nobody may ask for it then.
 void drop_peer_certificate(SSL* ssl);
 

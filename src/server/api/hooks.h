@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "orch/api/error.h"
 #include "orch/api/object.h"
 #include "orch/api/scheme.h"
+#include "orch/net/http.h"
 
 namespace orch::server {
 
@@ -39,7 +41,11 @@ struct Credentials {
   std::string bad_authorization;        // an Authorization header of another scheme
   std::string certificate_common_name;  // of the verified client certificate, "" = none
   std::vector<std::string> certificate_organizations;
+  std::string certificate_uid;
   std::string certificate_fingerprint;
+  bool certificate_refused = false;        // one was given that does not make a client
+  std::optional<std::string> front_proxy;  // it is a front proxy's: its common name
+  const net::Headers* headers = nullptr;   // what a front proxy says; null = nothing
   std::string path;  // of the request: anonymous callers may be let in to some only
 };
 

@@ -7,9 +7,12 @@
 namespace orch::server {
 namespace {
 
+constexpr const char* kAnonymous = "system:anonymous";
 constexpr const char* kAuthenticated = "system:authenticated";
+constexpr const char* kUnauthenticated = "system:unauthenticated";
 
 void add_authenticated(UserInfo& user) {
+  if (user.name == kAnonymous || user.in_group(kUnauthenticated)) return;
   if (!user.in_group(kAuthenticated)) user.groups.emplace_back(kAuthenticated);
 }
 
@@ -39,9 +42,22 @@ Result<VerifiedToken, std::string> DefaultAuthenticator::verify(
 }
 
 api::ApiResult<UserInfo> DefaultAuthenticator::authenticate(const Credentials& credentials) {
+  bool refused = credentials.certificate_refused || !credentials.bad_authorization.empty();
+  if (credentials.front_proxy && credentials.headers != nullptr) {
+    auto named = user_of_front_proxy(options_.request_header, *credentials.front_proxy,
+                                     *credentials.headers);
+    if (!named) {
+      log::debug("auth", "front proxy refused: {}", named.error());
+      refused = true;
+    } else if (*named) {
+      add_authenticated(**named);
+      return std::move(**named);
+    }
+  }
   if (!credentials.certificate_common_name.empty()) {
     UserInfo user;
     user.name = credentials.certificate_common_name;
+    user.uid = credentials.certificate_uid;
     user.groups = credentials.certificate_organizations;
     add_authenticated(user);
     user.extra["authentication.kubernetes.io/credential-id"] = {
@@ -55,11 +71,8 @@ api::ApiResult<UserInfo> DefaultAuthenticator::authenticate(const Credentials& c
     log::debug("auth", "bearer token refused: {}", verified.error());
     return Err(api::unauthorized());
   }
-  if (!credentials.bad_authorization.empty() || !lets_anonymous_in(credentials.path)) {
-    return Err(api::unauthorized());
-  }
-  return UserInfo{
-      .name = "system:anonymous", .uid = "", .groups = {"system:unauthenticated"}, .extra = {}};
+  if (refused || !lets_anonymous_in(credentials.path)) return Err(api::unauthorized());
+  return UserInfo{.name = kAnonymous, .uid = "", .groups = {kUnauthenticated}, .extra = {}};
 }
 
 void DefaultAuthenticator::review(api::authenticationv1::TokenReview& review) {

@@ -1,6 +1,6 @@
-// Who is it? Client certificates of the cluster's client CA, then bearer tokens: those of
-// ServiceAccounts and of further sources in order. Without credentials the anonymous user, where
-// there is one. Any thread.
+// Who is it? Whom a front proxy names, client certificates of the cluster's client CA, then bearer
+// tokens: those of ServiceAccounts and of further sources in order. Without credentials the
+// anonymous user, where there is one. Any thread.
 #pragma once
 
 #include <memory>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "server/api/hooks.h"
+#include "server/auth/request_header.h"
 #include "server/auth/service_account_tokens.h"
 #include "server/auth/token_source.h"
 
@@ -16,6 +17,7 @@ namespace orch::server {
 struct AuthenticatorOptions {
   bool anonymous = true;
   std::vector<std::string> anonymous_paths;  // where; empty = everywhere
+  RequestHeaderOptions request_header;
 };
 
 class DefaultAuthenticator final : public Authenticator {

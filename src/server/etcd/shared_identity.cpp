@@ -13,9 +13,10 @@ namespace orch::server::etcd {
 namespace {
 
 constexpr std::string_view kBound = "orch identity 1";
-constexpr std::string_view kNames[] = {"tls/server-ca.crt", "tls/server-ca.key",
-                                       "tls/client-ca.crt", "tls/client-ca.key",
-                                       "tls/service.key",   kEncryptionKeysName};
+constexpr std::string_view kNames[] = {"tls/server-ca.crt",         "tls/server-ca.key",
+                                       "tls/client-ca.crt",         "tls/client-ca.key",
+                                       "tls/service.key",           "tls/request-header-ca.crt",
+                                       "tls/request-header-ca.key", kEncryptionKeysName};
 constexpr size_t kNeeded = 5;  // of them; the rest may be missing
 constexpr size_t kSaltBytes = 16;
 constexpr int kRounds = 100'000;

@@ -21,7 +21,11 @@ Credentials credentials_of(const net::HttpRequest& request) {
   }
   out.certificate_common_name = request.peer.common_name;
   out.certificate_organizations = request.peer.organizations;
+  out.certificate_uid = request.peer.uid;
   out.certificate_fingerprint = request.peer.fingerprint_sha256;
+  out.certificate_refused = !request.peer.error.empty();
+  out.front_proxy = request.peer.front_proxy;
+  out.headers = &request.headers;
   out.path = request.path;
   return out;
 }
@@ -77,7 +81,6 @@ bool has_group(const std::vector<std::string>& groups, std::string_view name) {
 
 api::ApiResult<Unit> authenticate(const Hooks& hooks, const net::HttpRequest& request, Call& call) {
   if (hooks.authenticator == nullptr) return Unit{};
-  if (!request.peer.error.empty()) return Err(api::unauthorized());
   ORCH_TRY(call.user, hooks.authenticator->authenticate(credentials_of(request)));
   return Unit{};
 }

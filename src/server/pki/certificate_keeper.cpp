@@ -20,13 +20,10 @@ constexpr Seconds kWarnAgain{24 * 3600};
 // life.
 constexpr Seconds kCaWarning{365 * 24 * 3600};
 
-constexpr std::string_view kFiles[] = {"serving-kube-apiserver.crt",
-                                       "serving-kube-apiserver.key",
-                                       "client-admin.crt",
-                                       "client-admin.key",
-                                       "client-kube-apiserver.crt",
-                                       "client-kube-apiserver.key",
-                                       "etcd/server.crt"};
+constexpr std::string_view kFiles[] = {
+    "serving-kube-apiserver.crt", "serving-kube-apiserver.key", "client-admin.crt",
+    "client-admin.key",           "client-kube-apiserver.crt",  "client-kube-apiserver.key",
+    "client-auth-proxy.crt",      "client-auth-proxy.key",      "etcd/server.crt"};
 
 std::string date(WallTime at) {
   return TimeZone().rfc3339(std::chrono::floor<Seconds>(at).time_since_epoch().count());
@@ -115,7 +112,8 @@ void CertificateKeeper::refresh() {
        {Leaf{"serving-kube-apiserver", before.serving, pki.serving, deps_.on_serving},
         Leaf{"client-admin", before.admin, pki.admin, deps_.on_admin},
         Leaf{"client-kube-apiserver", before.kubelet_client, pki.kubelet_client,
-             deps_.on_kubelet_client}}) {
+             deps_.on_kubelet_client},
+        Leaf{"client-auth-proxy", before.auth_proxy, pki.auth_proxy, deps_.on_auth_proxy}}) {
     report_expiry(leaf.name, leaf.is.certificate_pem);
     auto info = net::parse_certificate(leaf.is.certificate_pem);
     if (info) due_ = std::min(due_, std::max(renewal_time(*info), options.now) + Seconds{1});
@@ -149,8 +147,9 @@ void CertificateKeeper::refresh_etcd(const PkiOptions& options) {
 void CertificateKeeper::warn_of_authorities() {
   const WallTime now = env_.clock.now();
   const bool again = warned_ == WallTime{} || now - warned_ >= kWarnAgain;
-  for (const auto& [name, ca] : {std::pair{"server-ca", &deps_.pki.server_ca},
-                                 std::pair{"client-ca", &deps_.pki.client_ca}}) {
+  for (const auto& [name, ca] :
+       {std::pair{"server-ca", &deps_.pki.server_ca}, std::pair{"client-ca", &deps_.pki.client_ca},
+        std::pair{"request-header-ca", &deps_.pki.request_header_ca}}) {
     report_expiry(name, ca->certificate_pem);
     auto info = net::parse_certificate(ca->certificate_pem);
     if (!info) continue;

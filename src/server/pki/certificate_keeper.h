@@ -27,6 +27,7 @@ class CertificateKeeper : public std::enable_shared_from_this<CertificateKeeper>
     std::function<std::vector<std::string>()> addresses;
     // Take a renewed certificate into use.
     std::function<void(const net::KeyPair&)> on_serving, on_admin, on_kubelet_client;
+    std::function<void(const net::KeyPair&)> on_auth_proxy;
     std::function<void(const net::KeyPair&)> on_etcd;  // empty: the store's etcd API is off
     client::EventRecorder* events = nullptr;           // null: none
     client::EventSubject subject;                      // of events

@@ -197,6 +197,8 @@ Result<Unit, std::string> Pki::refresh_leaves(const PkiOptions& options) {
                                 {.common_name = "system:apiserver",
                                  .organizations = {"system:masters"},
                                  .client_auth = true}));
+  ORCH_TRY(auth_proxy, leaf(options, "client-auth-proxy", request_header_ca,
+                            {.common_name = "system:auth-proxy", .client_auth = true}));
   return Unit{};
 }
 
@@ -205,6 +207,7 @@ Result<Pki, std::string> Pki::load_or_create(const PkiOptions& options) {
   Pki pki;
   ORCH_TRY(pki.server_ca, ca(options, "server-ca"));
   ORCH_TRY(pki.client_ca, ca(options, "client-ca"));
+  ORCH_TRY(pki.request_header_ca, ca(options, "request-header-ca"));
   ORCH_CHECK(pki.refresh_leaves(options));
   ORCH_TRY(pki.service_account_key_pem, signing_key(options));
   return pki;
@@ -220,8 +223,8 @@ Result<EtcdPki, std::string> EtcdPki::load_or_create(const PkiOptions& options) 
                              .dns_names = options.server_dns_names,
                              .ip_addresses = options.server_ips,
                              .server_auth = true}));
-  ORCH_TRY(pki.client, leaf(options, "client", pki.ca,
-                            {.common_name = "etcd-client", .client_auth = true}));
+  ORCH_TRY(pki.client,
+           leaf(options, "client", pki.ca, {.common_name = "etcd-client", .client_auth = true}));
   return pki;
 }
 

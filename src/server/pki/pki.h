@@ -28,11 +28,13 @@ struct PkiOptions {
 };
 
 struct Pki {
-  net::KeyPair server_ca;       // signs serving certificates: the API's and the agents'
-  net::KeyPair client_ca;       // signs client certificates: admin, agents, the API towards agents
-  net::KeyPair serving;         // of the API
-  net::KeyPair admin;           // system:admin in system:masters, for the kubeconfig
-  net::KeyPair kubelet_client;  // what the API shows to agents
+  net::KeyPair server_ca;  // signs serving certificates: the API's and the agents'
+  net::KeyPair client_ca;  // signs client certificates: admin, agents, the API towards agents
+  net::KeyPair request_header_ca;       // signs proxies that speak for users, and auth_proxy
+  net::KeyPair serving;                 // of the API
+  net::KeyPair admin;                   // system:admin in system:masters, for the kubeconfig
+  net::KeyPair kubelet_client;          // what the API shows to agents
+  net::KeyPair auth_proxy;              // system:auth-proxy: the API towards extension servers
   std::string service_account_key_pem;  // signs ServiceAccount tokens
 
   // Error: a sentence naming the file.

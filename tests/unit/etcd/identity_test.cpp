@@ -147,6 +147,21 @@ TEST_CASE("a rotated token seals the identity anew") {
   CHECK(share_identity(*client, b, {"two", ""}, false).value());
 }
 
+TEST_CASE("an authority for front proxies that comes later is shared as well") {
+  Fixture f;
+  auto client = client_of(f);
+  const std::string a = f.directory() + "/a", b = f.directory() + "/b";
+  const std::string certificate = "tls/request-header-ca.crt", key = "tls/request-header-ca.key";
+  for (const auto& directory : {a, b}) {
+    write(directory, files_of("1"));
+    REQUIRE(share_identity(*client, directory, {"secret", ""}, false).value());
+    write(directory, {{certificate, "of " + directory}, {key, "key of " + directory}});
+    REQUIRE(share_identity(*client, directory, {"secret", ""}, true).value());
+  }
+  CHECK(read(b, certificate) == "of " + a);
+  CHECK(read(b, key) == "key of " + a);
+}
+
 TEST_CASE("keys of encryption at rest that come later are shared as well") {
   Fixture f;
   auto client = client_of(f);

@@ -19,6 +19,7 @@ void describe(const HttpRequest& request, HttpResponse& response) {
   for (const std::string& o : request.peer.organizations) organizations += o + ";";
   response.set("X-O", organizations);
   response.set("X-Peer-Error", request.peer.error);
+  response.set("X-Front-Proxy", request.peer.front_proxy.value_or("-"));
   response.body = request.method + " " + request.target + " " + request.body;
 }
 
@@ -120,6 +121,43 @@ TEST_CASE("client certificates become identities") {
   REQUIRE(wrong_use);
   CHECK(header(wrong_use->headers, "X-Peer-Error") ==
         "x509: certificate specifies an incompatible key usage");
+}
+
+TEST_CASE("a front proxy's certificate is no client's") {
+  const KeyPair proxies = make_ca("proxies", system_clock().now(), Seconds{86400}).value();
+  TlsServerContext::Options tls;
+  tls.key_pair = issue(ca(), leaf("server", true)).value();
+  tls.client_ca_pem = ca().certificate_pem;
+  tls.front_proxy_ca_pem = proxies.certificate_pem;
+  HttpServerOptions options = local();
+  const auto serve = [&] {
+    options.tls = TlsServerContext::create(tls).value();
+    return HttpServer::start(options, describe).value();
+  };
+  auto server = serve();
+  const auto ask = [&](const KeyPair& pair) {
+    return client_for(*server, true, pair)->request("GET", "/", {}, "")->headers;
+  };
+  const KeyPair by_proxies = issue(proxies, leaf("system:node:n1", false)).value();
+  auto seen = ask(by_proxies);
+  CHECK(header(seen, "X-CN").empty());
+  CHECK(header(seen, "X-Front-Proxy") == "system:node:n1");
+  CHECK(header(seen, "X-Peer-Error") == "x509: certificate signed by unknown authority");
+  seen = ask(issue(ca(), leaf("jane", false)).value());
+  CHECK(header(seen, "X-CN") == "jane");
+  CHECK(header(seen, "X-Front-Proxy") == "-");
+  CHECK(header(seen, "X-Peer-Error").empty());
+  seen = ask(issue(other_ca(), leaf("jane", false)).value());
+  CHECK(header(seen, "X-CN").empty());
+  CHECK(header(seen, "X-Front-Proxy") == "-");
+  CHECK_FALSE(header(seen, "X-Peer-Error").empty());
+  // One authority for both, by somebody's wish.
+  tls.client_ca_pem += proxies.certificate_pem;
+  server = serve();
+  seen = ask(by_proxies);
+  CHECK(header(seen, "X-CN") == "system:node:n1");
+  CHECK(header(seen, "X-Front-Proxy") == "system:node:n1");
+  CHECK(header(seen, "X-Peer-Error").empty());
 }
 
 TEST_CASE("a certificate that expires on a kept connection is no identity any more") {

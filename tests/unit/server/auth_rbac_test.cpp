@@ -228,8 +228,11 @@ TEST_CASE("the bootstrap describes the API server: flow control, API services, a
                              .advertise_address = "192.0.2.7",
                              .port = 6443,
                              .client_ca_pem = "PEM",
-                             .request_header_ca_pem = "",
-                             .request_header_name = ""};
+                             .request_header_ca_pem = "PROXIES",
+                             .request_header = {.allowed_names = {"system:auth-proxy", "a\"b"},
+                                                .username_headers = {"X-Remote-User"},
+                                                .group_headers = {"X-Remote-Group"},
+                                                .extra_headers_prefix = {"X-Remote-Extra-"}}};
   REQUIRE(bootstrap_objects(f.client, facts));
   const std::string flows = "/apis/flowcontrol.apiserver.k8s.io/v1/";
   const std::string level = flows + "prioritylevelconfigurations/workload-low";
@@ -255,6 +258,16 @@ TEST_CASE("the bootstrap describes the API server: flow control, API services, a
   const std::string map =
       "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication";
   CHECK(f.get(map).at("data.client-ca-file") == "PEM");
+  const std::vector<std::pair<std::string, std::string>> proxies = {
+      {"client-ca-file", "PROXIES"},
+      {"allowed-names", R"(["system:auth-proxy","a\"b"])"},
+      {"username-headers", R"(["X-Remote-User"])"},
+      {"group-headers", R"(["X-Remote-Group"])"},
+      {"extra-headers-prefix", R"(["X-Remote-Extra-"])"}};
+  for (const auto& [key, value] : proxies) {
+    CHECK(f.get(map).at("data.requestheader-" + key) == value);
+  }
+  CHECK(f.get(map).body.find("uid-headers") == std::string::npos);
 
   // What was changed on purpose stays; what is no longer suggested goes; mandatory objects and API
   // services come back.
@@ -282,8 +295,8 @@ TEST_CASE("the bootstrap describes the API server: flow control, API services, a
   REQUIRE(bootstrap_objects(f.client, facts));
   CHECK(f.get("/api/v1/pods").at("metadata.resourceVersion") == before);
   // The mandatory ones cannot be changed at all.
-  const auto refused = f.patch(flows + "flowschemas/catch-all", merge,
-                               R"({"spec":{"matchingPrecedence":9999}})");
+  const auto refused =
+      f.patch(flows + "flowschemas/catch-all", merge, R"({"spec":{"matchingPrecedence":9999}})");
   CHECK(refused.status == 422);
   CHECK(refused.body.find("spec of 'catch-all' must equal the fixed value") != std::string::npos);
 }

@@ -57,6 +57,7 @@ struct Kept {
     deps.on_serving = [this](const net::KeyPair& pair) { serving.push_back(pair); };
     deps.on_admin = [this](const net::KeyPair& pair) { admin.push_back(pair); };
     deps.on_kubelet_client = [this](const net::KeyPair& pair) { kubelet.push_back(pair); };
+    deps.on_auth_proxy = [this](const net::KeyPair& pair) { auth_proxy.push_back(pair); };
     deps.on_etcd = [this](const net::KeyPair& pair) { etcd.push_back(pair); };
     deps.events = &events;
     deps.subject.name = "n1";
@@ -75,7 +76,7 @@ struct Kept {
   Pki pki;
   Recorder events;
   std::vector<std::string> addresses;
-  std::vector<net::KeyPair> serving, admin, kubelet, etcd;
+  std::vector<net::KeyPair> serving, admin, kubelet, auth_proxy, etcd;
   std::shared_ptr<CertificateKeeper> keeper;
 };
 
@@ -89,10 +90,15 @@ TEST_CASE("certificates: renewed at two thirds of their life, in the running pro
   CHECK(kept.admin.size() == 1);
   CHECK(kept.kubelet.size() == 1);
   CHECK(kept.etcd.size() == 1);
+  REQUIRE(kept.auth_proxy.size() == 1);
+  CHECK(net::verify_chain(kept.pki.request_header_ca.certificate_pem,
+                          kept.auth_proxy[0].certificate_pem, kept.clock.now()));
+  CHECK_FALSE(net::verify_chain(kept.pki.client_ca.certificate_pem,
+                                kept.auth_proxy[0].certificate_pem, kept.clock.now()));
   CHECK(net::verify_chain(kept.pki.server_ca.certificate_pem, kept.serving[0].certificate_pem,
                           kept.clock.now()));
   CHECK(*read_file(kept.file("client-admin.crt")) == kept.admin[0].certificate_pem);
-  CHECK(kept.events.count("n1: CertificateRenewed") == 3);
+  CHECK(kept.events.count("n1: CertificateRenewed") == 4);
   // And again, for years; nobody is ever served an expired one.
   kept.executor->advance(kDay * 2);
   CHECK(kept.serving.size() == 4);
@@ -128,7 +134,7 @@ TEST_CASE("certificates: a new address of the machine, and leaves taken away, ar
   CHECK(kept.serving.size() == 1);
   rotated = rotate_certificates(kept.data, {});
   REQUIRE(rotated);
-  CHECK(rotated->size() == 5);
+  CHECK(rotated->size() == 6);
   kept.executor->advance(Seconds{11});
   CHECK(kept.serving.size() == 2);
   CHECK(kept.etcd.size() == 2);
@@ -160,28 +166,28 @@ TEST_CASE("certificates: expiry is in the metrics; a CA's end is told a year bef
   kept.keeper->stop();
   kept.clock.advance(Seconds{int64_t{9} * 365 * 24 * 3600 + 24 * 3600});
   kept.start();
-  CHECK(kept.events.count("n1: CertificateExpiring") == 2);  // both
+  CHECK(kept.events.count("n1: CertificateExpiring") == 3);  // of each
   kept.executor->advance(Seconds{7200});
-  CHECK(kept.events.count("n1: CertificateExpiring") == 2);
+  CHECK(kept.events.count("n1: CertificateExpiring") == 3);
   kept.executor->advance(Seconds{26 * 3600});
-  CHECK(kept.events.count("n1: CertificateExpiring") >= 3);
+  CHECK(kept.events.count("n1: CertificateExpiring") >= 4);
 }
 
 TEST_CASE("certificates: listed with subject, expiry and status") {
   Kept kept;
   auto rows = list_certificates(kept.data, kept.clock.now());
   REQUIRE(rows);
-  REQUIRE(rows->size() == 8);
+  REQUIRE(rows->size() == 10);
   CHECK((*rows)[0].name == "server-ca");
-  CHECK((*rows)[3].subject == "O=system:masters, CN=system:admin");
-  CHECK((*rows)[3].expires == "2024-11-13T22:13:20Z");
+  CHECK((*rows)[4].subject == "O=system:masters, CN=system:admin");
+  CHECK((*rows)[4].expires == "2024-11-13T22:13:20Z");
   for (const auto& row : *rows) CHECK(row.status == "ok");
   rows = list_certificates(kept.data, kept.clock.now() + kLeafValid * 3 / 4);
-  CHECK((*rows)[3].status == "renewal due");
-  CHECK((*rows)[3].good);
+  CHECK((*rows)[4].status == "renewal due");
+  CHECK((*rows)[4].good);
   rows = list_certificates(kept.data, kept.clock.now() + kLeafValid * 2);
-  CHECK((*rows)[3].status == "expired");
-  CHECK_FALSE((*rows)[3].good);
+  CHECK((*rows)[4].status == "expired");
+  CHECK_FALSE((*rows)[4].good);
   CHECK((*rows)[0].status == "ok");
   CHECK_FALSE(list_certificates("/nonexistent", kept.clock.now()));
 }
@@ -192,6 +198,7 @@ TEST_CASE("certificates: after new authorities, who trusted the old ones still d
   const std::string old_root = kept.pki.server_ca.certificate_pem;
   const std::string old_client_root = kept.pki.client_ca.certificate_pem;
   const std::string old_admin = kept.pki.admin.certificate_pem;
+  const std::string old_proxy = kept.pki.auth_proxy.certificate_pem;
   const client::JoinToken old_token{ca_hash(old_root), "server", "s"};
   for (int round = 0; round < 2; ++round) {
     const std::string last_root = kept.pki.server_ca.certificate_pem;
@@ -210,6 +217,8 @@ TEST_CASE("certificates: after new authorities, who trusted the old ones still d
     CHECK(net::verify_chain(old_client_root, kept.pki.kubelet_client.certificate_pem, now));
     CHECK(net::verify_chain(kept.pki.client_ca.certificate_pem, old_admin, now));
     CHECK(kept.pki.admin.certificate_pem != old_admin);
+    CHECK(net::verify_chain(kept.pki.request_header_ca.certificate_pem, old_proxy, now));
+    CHECK(kept.pki.auth_proxy.certificate_pem != old_proxy);
     // The new one alone does not vouch for the old leaves' CA.
     const auto fresh = net::pem_certificates(kept.pki.client_ca.certificate_pem);
     CHECK_FALSE(net::verify_chain(fresh.front(), old_admin, now));
