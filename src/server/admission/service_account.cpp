@@ -1,5 +1,7 @@
 // ServiceAccount: a Pod runs as an existing ServiceAccount ("default" if it names none), takes its
 // image pull secrets, and gets a token, the cluster's CA and its namespace mounted (KEP-1205).
+// Where the ServiceAccount demands it (kubernetes.io/enforce-mountable-secrets), its Pods use no
+// Secrets but the ones it lists.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -78,6 +80,101 @@ void mount_token(corev1::PodSpec& spec, Random& random) {
   if (used && !present) spec.volumes.push_back(token_volume(name));
 }
 
+// ---- which Secrets a Pod may use ----
+
+constexpr const char* kMirror = "kubernetes.io/config.mirror";
+constexpr const char* kEnforce = "kubernetes.io/enforce-mountable-secrets";
+
+bool enforces(const corev1::ServiceAccount& account) {
+  const auto& annotations = account.metadata.annotations;
+  const auto it = annotations.find(kEnforce);
+  if (it == annotations.end()) return false;
+  // What Go's ParseBool takes for true.
+  static constexpr std::string_view kTrue[] = {"1", "t", "T", "true", "TRUE", "True"};
+  return std::find(std::begin(kTrue), std::end(kTrue), it->second) != std::end(kTrue);
+}
+
+class SecretLimits {
+ public:
+  explicit SecretLimits(const corev1::ServiceAccount& account) : account_(account) {}
+
+  // "" = all of them are listed.
+  template <class C>
+  std::string refusal(const char* kind, const std::vector<C>& containers) const {
+    for (const auto& container : containers) {
+      for (const auto& env : container.env) {
+        if (!env.valueFrom || !env.valueFrom->secretKeyRef) continue;
+        const auto& secret = env.valueFrom->secretKeyRef->name;
+        if (lists(secret)) continue;
+        return text(fmt::format("{} {} with envVar {} referencing", kind, container.name, env.name),
+                    secret);
+      }
+      for (const auto& from : container.envFrom) {
+        if (!from.secretRef || lists(from.secretRef->name)) continue;
+        return text(fmt::format("{} {} with envFrom referencing", kind, container.name),
+                    from.secretRef->name);
+      }
+    }
+    return "";
+  }
+  std::string refusal(const corev1::PodSpec& spec) const {
+    for (const auto& volume : spec.volumes) {
+      if (!volume.secret || lists(volume.secret->secretName)) continue;
+      return text("volume with", volume.secret->secretName);
+    }
+    if (auto why = refusal("init container", spec.initContainers); !why.empty()) return why;
+    if (auto why = refusal("container", spec.containers); !why.empty()) return why;
+    for (size_t i = 0; i < spec.imagePullSecrets.size(); ++i) {
+      const auto& name = spec.imagePullSecrets[i].name;
+      const auto& known = account_.imagePullSecrets;
+      const bool listed = std::any_of(known.begin(), known.end(),
+                                      [&](const auto& secret) { return secret.name == name; });
+      if (listed) continue;
+      return fmt::format(
+          "imagePullSecrets[{}].name=\"{}\" is not allowed because service account {} does not "
+          "reference that imagePullSecret",
+          i, name, account_.metadata.name);
+    }
+    return "";
+  }
+
+ private:
+  bool lists(const std::string& name) const {
+    return std::any_of(account_.secrets.begin(), account_.secrets.end(),
+                       [&](const auto& secret) { return secret.name == name; });
+  }
+  std::string text(const std::string& what, const std::string& secret) const {
+    return fmt::format(
+        "{} secret.secretName=\"{}\" is not allowed because service account {} does not reference "
+        "that secret",
+        what, secret, account_.metadata.name);
+  }
+
+  const corev1::ServiceAccount& account_;
+};
+
+bool uses_secrets(const corev1::PodSpec& spec) {
+  // An account that lists nothing refuses whatever there is.
+  const corev1::ServiceAccount none;
+  return !SecretLimits(none).refusal(spec).empty();
+}
+
+// Mirror Pods show what runs already: the API gives them nothing.
+std::string mirror_refusal(const corev1::PodSpec& spec) {
+  if (!spec.serviceAccountName.empty()) return "a mirror pod may not reference service accounts";
+  if (uses_secrets(spec)) return "a mirror pod may not reference secrets";
+  for (const auto& volume : spec.volumes) {
+    if (!volume.projected) continue;
+    for (const auto& source : volume.projected->sources) {
+      if (source.secret) return "a mirror pod may not reference secrets";
+      if (source.serviceAccountToken) {
+        return "a mirror pod may not use service account token volume projections";
+      }
+    }
+  }
+  return "";
+}
+
 class ServiceAccountPlugin final : public AdmissionPlugin {
  public:
   explicit ServiceAccountPlugin(const AdmissionContext& context)
@@ -92,7 +189,7 @@ class ServiceAccountPlugin final : public AdmissionPlugin {
     auto& pod = static_cast<corev1::Pod&>(*request.object);
     auto& spec = pod.spec;
     // Mirror pods show what runs already; they use no API.
-    if (pod.metadata.annotations.count("kubernetes.io/config.mirror") != 0) return Unit{};
+    if (pod.metadata.annotations.count(kMirror) != 0) return Unit{};
     if (spec.serviceAccountName.empty()) spec.serviceAccountName = "default";
     spec.serviceAccount = spec.serviceAccountName;
     ORCH_TRY(const auto account, find(request.namespace_, spec.serviceAccountName, pod));
@@ -101,6 +198,29 @@ class ServiceAccountPlugin final : public AdmissionPlugin {
     if (automount) mount_token(spec, random_);
     if (spec.imagePullSecrets.empty()) spec.imagePullSecrets = account->imagePullSecrets;
     return Unit{};
+  }
+
+  ApiResult<Unit> validate(const AdmissionRequest& request) override {
+    const auto& id = *request.resource;
+    if (id.group != "" || id.plural != "pods" || request.object == nullptr) return Unit{};
+    const bool debugging =
+        request.operation == Operation::kUpdate && request.subresource == "ephemeralcontainers";
+    if (!debugging && (request.operation != Operation::kCreate || !request.subresource.empty())) {
+      return Unit{};
+    }
+    const auto& pod = static_cast<const corev1::Pod&>(*request.object);
+    std::string why;
+    if (!debugging && pod.metadata.annotations.count(kMirror) != 0) {
+      why = mirror_refusal(pod.spec);
+    } else if (!pod.spec.serviceAccountName.empty()) {
+      ORCH_TRY(const auto account, find(request.namespace_, pod.spec.serviceAccountName, pod));
+      if (!enforces(*account)) return Unit{};
+      const SecretLimits limits(*account);
+      why = debugging ? limits.refusal("ephemeral container", pod.spec.ephemeralContainers)
+                      : limits.refusal(pod.spec);
+    }
+    if (why.empty()) return Unit{};
+    return Err(forbidden({"", "pods"}, pod.metadata.name, why));
   }
 
  private:

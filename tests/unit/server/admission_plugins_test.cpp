@@ -101,6 +101,127 @@ TEST_CASE("an account that does not exist refuses the pod, by upstream's text") 
         "serviceaccount \"none\" not found");
 }
 
+TEST_CASE("an account may limit its pods to the secrets that it lists") {
+  AdmissionFixture f;
+  const std::string accounts = "/api/v1/namespaces/default/serviceaccounts";
+  f.post(accounts, R"({"metadata":{"name":"strict","annotations":)"
+                   R"({"kubernetes.io/enforce-mountable-secrets":"true"}},)"
+                   R"("secrets":[{"name":"mine"}],"imagePullSecrets":[{"name":"registry"}]})");
+  f.account("free");
+  const auto container = [](const std::string& more) {
+    return R"(,"containers":[{"name":"c","image":"i")" + more + "}]";
+  };
+  const auto key = [](const std::string& secret) {
+    return R"(,"env":[{"name":"E","valueFrom":{"secretKeyRef":{"name":")" + secret +
+           R"(","key":"k"}}}])";
+  };
+  const auto from = [](const std::string& secret) {
+    return R"(,"envFrom":[{"secretRef":{"name":")" + secret + R"("}}])";
+  };
+  const auto volume = [](const std::string& secret) {
+    return R"(,"volumes":[{"name":"v","secret":{"secretName":")" + secret + R"("}}])";
+  };
+  const auto init = [](const std::string& more) {
+    return R"(,"initContainers":[{"name":"n","image":"i")" + more + "}]";
+  };
+  const std::string tail =
+      " is not allowed because service account strict does not reference that ";
+  struct Case {
+    std::string spec, refusal;
+  };
+  const Case cases[] = {
+      {volume("mine") + container(key("mine")) + init(from("mine")), ""},
+      {R"(,"imagePullSecrets":[{"name":"registry"}])", ""},
+      {volume("other"), R"(volume with secret.secretName="other")" + tail + "secret"},
+      {container(key("other")),
+       R"(container c with envVar E referencing secret.secretName="other")" + tail + "secret"},
+      {container(from("other")),
+       R"(container c with envFrom referencing secret.secretName="other")" + tail + "secret"},
+      {init(key("other")),
+       R"(init container n with envVar E referencing secret.secretName="other")" + tail + "secret"},
+      {init(from("other")),
+       R"(init container n with envFrom referencing secret.secretName="other")" + tail + "secret"},
+      {R"(,"imagePullSecrets":[{"name":"other"}])",
+       R"(imagePullSecrets[0].name="other")" + tail + "imagePullSecret"},
+  };
+  int n = 0;
+  for (const auto& c : cases) {
+    const std::string name = "p" + std::to_string(n++);
+    const auto spec = [&](const std::string& account) {
+      return R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":")" + name +
+             R"("},"spec":{"serviceAccountName":")" + account + "\"" +
+             (c.spec.find("\"containers\"") == std::string::npos ? container("") : "") + c.spec +
+             "}}";
+    };
+    INFO(c.spec);
+    const auto answer = f.post(kPods, spec("strict"));
+    CHECK(answer.status == (c.refusal.empty() ? 201 : 403));
+    if (!c.refusal.empty()) {
+      CHECK(answer.at("message") == "pods \"" + name + "\" is forbidden: " + c.refusal);
+      CHECK(f.post(kPods, spec("free")).status == 201);
+    }
+  }
+  // Nor by a container that joins later.
+  const auto debug = [&](const std::string& more) {
+    return f.patch(std::string(kPods) + "/p0/ephemeralcontainers",
+                   "application/strategic-merge-patch+json",
+                   R"({"spec":{"ephemeralContainers":[{"name":"d","image":"i")" + more + "}]}}");
+  };
+  auto refused = debug(key("other"));
+  CHECK(refused.status == 403);
+  CHECK(refused.at("message") ==
+        R"(pods "p0" is forbidden: ephemeral container d with envVar E referencing )"
+        R"(secret.secretName="other")" +
+            tail + "secret");
+  refused = debug(from("other"));
+  CHECK(refused.at("message").find("ephemeral container d with envFrom referencing") !=
+        std::string::npos);
+  // Pod Security looks at such containers as at all others.
+  const std::string ns = "/api/v1/namespaces/default", merge = "application/merge-patch+json";
+  f.patch(ns, merge,
+          R"({"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"baseline"}}})");
+  refused = debug(R"(,"securityContext":{"privileged":true})");
+  CHECK(refused.status == 403);
+  CHECK(refused.at("message").find("violates PodSecurity \"baseline:latest\": privileged") !=
+        std::string::npos);
+  CHECK(debug(from("mine")).status == 200);
+  CHECK(f.get(std::string(kPods) + "/p0").at("spec.ephemeralContainers").find("\"d\"") !=
+        std::string::npos);
+}
+
+TEST_CASE("a mirror pod gets nothing from the API") {
+  AdmissionFixture f;
+  f.account("default");
+  const auto mirror = [&](const std::string& more) {
+    return f.post(kPods, R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"m","annotations":)"
+                         R"({"kubernetes.io/config.mirror":"h"}},"spec":{"nodeName":"n1",)"
+                         R"("containers":[{"name":"c","image":"i"}])" +
+                             more + "}}");
+  };
+  const auto refusal = [](const char* why) {
+    return std::string("pods \"m\" is forbidden: a mirror pod may not ") + why;
+  };
+  CHECK(mirror(R"(,"serviceAccountName":"default")").at("message") ==
+        refusal("reference service accounts"));
+  CHECK(mirror(R"(,"volumes":[{"name":"v","secret":{"secretName":"s"}}])").at("message") ==
+        refusal("reference secrets"));
+  CHECK(mirror(R"(,"volumes":[{"name":"v","projected":{"sources":[{"secret":{"name":"s"}}]}}])")
+            .at("message") == refusal("reference secrets"));
+  CHECK(mirror(R"(,"volumes":[{"name":"v","projected":{"sources":[{"serviceAccountToken":)"
+               R"({"path":"t"}}]}}])")
+            .at("message") == refusal("use service account token volume projections"));
+  const auto unbound =
+      f.post(kPods, R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"m","annotations":)"
+                    R"({"kubernetes.io/config.mirror":"h"}},"spec":{"containers":)"
+                    R"([{"name":"c","image":"i"}]}})");
+  CHECK(unbound.status == 422);
+  CHECK(unbound.at("message") ==
+        "Pod \"m\" is invalid: metadata.annotations[kubernetes.io/config.mirror]: Invalid value: "
+        "\"h\": must set spec.nodeName if mirror pod annotation is set");
+  CHECK(mirror("").status == 201);
+  CHECK(f.client.get<corev1::Pod>("default", "m")->spec.serviceAccountName.empty());
+}
+
 TEST_CASE("pods stay 300 s on nodes that are not ready, unless they say otherwise") {
   AdmissionFixture f;
   f.account("default");

@@ -75,8 +75,18 @@ void validate_status(const Object& now, const Object& old, FieldErrors& errors) 
   validate_pod_status(static_cast<const Pod&>(now), static_cast<const Pod&>(old), errors);
 }
 
+// Mirror Pods show what a node runs by itself: there is no scheduling them.
+void validate_mirror(const Pod& pod, FieldErrors& errors) {
+  constexpr const char* kMirror = "kubernetes.io/config.mirror";
+  const auto mirror = pod.metadata.annotations.find(kMirror);
+  if (mirror == pod.metadata.annotations.end() || !pod.spec.nodeName.empty()) return;
+  errors.invalid(keyed("metadata.annotations", kMirror), go_quoted(mirror->second),
+                 "must set spec.nodeName if mirror pod annotation is set");
+}
+
 void validate(const Object& object, const Object* old_object, FieldErrors& errors) {
   const auto& now = static_cast<const Pod&>(object);
+  if (old_object == nullptr) validate_mirror(now, errors);
   validate_pod_spec(now.spec, "spec", errors);
   validate_images(now.spec, errors);
   if (old_object != nullptr) {

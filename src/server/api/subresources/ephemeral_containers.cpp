@@ -9,6 +9,29 @@ namespace orch::server {
 
 using api::corev1::Pod;
 
+namespace {
+
+// What runs in a Pod later is admitted as what runs in it from the start.
+AdmissionRequest admission_request(Call& call, const api::ResourceInfo& resource,
+                                   const WriteOptions& options, api::Object& now,
+                                   const api::Object& old) {
+  AdmissionRequest request;
+  request.operation = Operation::kUpdate;
+  request.resource = &resource;
+  request.subresource = "ephemeralcontainers";
+  request.namespace_ = call.info.namespace_;
+  request.name = call.info.name;
+  request.user = &call.user;
+  request.object = &now;
+  request.old_object = &old;
+  request.dry_run = options.dry_run;
+  request.warnings = &call.warnings;
+  request.audit_annotations = &call.audit_annotations;
+  return request;
+}
+
+}  // namespace
+
 Answer serve_ephemeral_containers(ApiServer& server, Call& call, const api::ResourceInfo& resource,
                                   net::HttpResponse& response) {
   if (call.info.verb == "get") return verb_get(server, call, resource, response);
@@ -52,9 +75,16 @@ Answer serve_ephemeral_containers(ApiServer& server, Call& call, const api::Reso
     if (!body->metadata.resourceVersion.empty()) {
       pod.metadata.resourceVersion = body->metadata.resourceVersion;
     }
+    AdmissionChain* chain = server.hooks().admission;
+    const AdmissionRequest admission = admission_request(call, resource, options, pod, old);
+    if (chain != nullptr) {
+      AdmissionRequest mutating = admission;
+      ORCH_CHECK(chain->admit(mutating));
+    }
     api::FieldErrors errors;
     api::validate_ephemeral_update(pod, static_cast<const Pod&>(old), errors);
     if (!errors.empty()) return Err(api::invalid("", "Pod", call.info.name, errors.take()));
+    if (chain != nullptr) ORCH_CHECK(chain->validate(admission));
     return now;
   };
   ORCH_TRY(const Written written, writer.update(update));
