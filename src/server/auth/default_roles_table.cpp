@@ -101,6 +101,7 @@ read storage.k8s.io csinodes
 read core namespaces
 read storage.k8s.io csidrivers
 read storage.k8s.io csistoragecapacities
+read storage.k8s.io volumeattachments
 = system:kubelet-api-admin
 read core nodes
 proxy core nodes
@@ -149,6 +150,7 @@ patch,update core pods/status
 create core pods/eviction
 read core configmaps,secrets
 get core persistentvolumeclaims,persistentvolumes
+get core endpoints
 create,get,list,watch certificates.k8s.io certificatesigningrequests
 create,delete,get,patch,update coordination.k8s.io leases
 get storage.k8s.io volumeattachments

@@ -103,7 +103,7 @@ core/configmaps=kube-controller-manager\
   kube-system/system::leader-locking-kube-controller-manager(gu)
 core/configmaps=kube-scheduler kube-system/system::leader-locking-kube-scheduler(gu)
 core/endpoints view(glw) c:endpoint-controller(glwcud) c:endpointslicemirroring-controller(glw)\
-  system:kube-aggregator(glw) system:kube-dns(lw) system:node-proxier(lw)
+  system:kube-aggregator(glw) system:kube-dns(lw) system:node(g) system:node-proxier(lw)
 core/endpoints/finalizers c:endpointslicemirroring-controller(u)
 core/endpoints/restricted c:endpoint-controller(c)
 core/events view(glw) edit(cupdD) recorders(cup) c:persistent-volume-binder(w)\
@@ -214,7 +214,8 @@ storage.k8s.io/csinodes c:attachdetach-controller(glw) system:kube-scheduler(glw
 storage.k8s.io/csistoragecapacities system:kube-scheduler(glw)
 storage.k8s.io/storageclasses c:persistent-volume-binder(glw)\
   system:persistent-volume-provisioner(glw) system:volume-scheduler(glw)
-storage.k8s.io/volumeattachments c:attachdetach-controller(glwcd) system:node(g)
+storage.k8s.io/volumeattachments c:attachdetach-controller(glwcd) system:kube-scheduler(glw)\
+  system:node(g)
 )";
 
 const char* const kRecorders =
