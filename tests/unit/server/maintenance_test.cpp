@@ -80,6 +80,47 @@ TEST_CASE("secrets are sealed as upstream writes them", "[maintenance]") {
   CHECK(read.stale);
 }
 
+// Every file below the folder, one after the other.
+std::string all_files(const std::string& folder) {
+  std::string out;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (entry.is_regular_file()) out += read_file(entry.path().string()).value_or("");
+  }
+  return out;
+}
+
+TEST_CASE("no secret lies on the disk: written, changed, deleted, compacted", "[maintenance]") {
+  const auto executor = ThreadPoolExecutor::create(1);
+  Env env{system_clock(), *executor, system_random(), no_faults()};
+  for (const bool sealed : {true, false}) {
+    Folder folder;
+    const std::string data = folder / "db";
+    storage::StoreOptions options;
+    options.path = data;
+    if (sealed) {
+      options.transformer = load(folder, config("aesgcm: {keys: [" + key("k1", 'a') + "]}"));
+    }
+    std::string seen;  // in the log and in the file, at each step
+    {
+      auto store = storage::open_sqlite_store(env, options);
+      REQUIRE(store);
+      for (const char* value : {"crown-jewels-1", "crown-jewels-2"}) {
+        REQUIRE((*store)->txn({{}, {storage::Op::put(kSecret, bytes(value))}, {}}));
+        seen += all_files(data);
+      }
+      REQUIRE((*store)->txn({{}, {storage::Op::erase(kSecret)}, {}}));
+      seen += all_files(data);
+      REQUIRE((*store)->compact((*store)->revision()));
+      seen += all_files(data);
+      (*store)->stop();
+    }
+    seen += all_files(data);
+    INFO("sealed: " << sealed);
+    CHECK(seen.find("/registry/core/secrets/default/a") != std::string::npos);
+    CHECK((seen.find("crown-jewels") == std::string::npos) == sealed);
+  }
+}
+
 TEST_CASE("configurations with mistakes name the field", "[maintenance]") {
   const auto refused = [](const std::string& text) {
     auto parsed = EncryptionConfig::parse(text);
