@@ -229,7 +229,12 @@ class Planner {
       for (const auto& set : active_old()) scale(set, 0);
       return;
     }
-    if (deployment_.spec.strategy.type == "RollingUpdate") scale_proportionally(std::move(active));
+    if (deployment_.spec.strategy.type == "RollingUpdate") {
+      scale_proportionally(std::move(active));
+    } else if (!deployment_.spec.paused) {
+      // Upstream stops here for good: old sets that were adopted keep another size's annotation.
+      recreate();
+    }
   }
 
   ReplicaSetPtr newest_old() const { return old_.empty() ? nullptr : old_.back(); }

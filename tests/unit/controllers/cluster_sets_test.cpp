@@ -1,4 +1,6 @@
 // StatefulSets, DaemonSets, ReplicationControllers and PodDisruptionBudgets against the API server.
+#include <fmt/format.h>
+
 #include <set>
 
 #include "orch/api/policyv1.h"
@@ -280,6 +282,33 @@ TEST_CASE("daemon pods that fail are replaced, ever more slowly") {
   CHECK(std::count(events.begin(), events.end(),
                    "FailedDaemonPod: Found failed daemon pod default/" + first +
                        " on node n1, will try to kill it") == 1);
+}
+
+TEST_CASE("a disruption budget counts the size of a Deployment that adopts pods' sets") {
+  Cluster c;
+  for (const char* name : {"a", "b"}) {
+    c.must_post(kReplicaSets,
+                fmt::format(R"({{"metadata":{{"name":"{0}","labels":{{"app":"web"}}}},"spec":{{)"
+                            R"("replicas":2,"selector":{{"matchLabels":{{"set":"{0}"}}}},)"
+                            R"("template":{{"metadata":{{"labels":{{"app":"web","set":"{0}"}}}},)"
+                            R"("spec":{{"containers":[{{"name":"c","image":"i"}}]}}}}}}}})",
+                            name));
+  }
+  c.must_post(kBudgets, R"({"metadata":{"name":"b"},"spec":{"maxUnavailable":1,"selector":)"
+                        R"({"matchLabels":{"app":"web"}}}})");
+  c.settle();
+  c.agents_act();
+  CHECK(c.get(std::string(kBudgets) + "/b").at("status.expectedPods") == "4");
+  // Paused, and not to roll: it leaves both sets as they are.
+  c.must_post(kDeployments,
+              R"({"metadata":{"name":"web"},"spec":{"replicas":6,"paused":true,"strategy":)"
+              R"({"type":"Recreate"},"selector":{"matchLabels":{"app":"web"}},"template":)"
+              R"({"metadata":{"labels":{"app":"web"}},"spec":{"containers":)"
+              R"([{"name":"c","image":"other"}]}}}})");
+  c.settle();
+  CHECK(c.pods().size() == 4);
+  CHECK(c.get(std::string(kBudgets) + "/b").at("status.expectedPods") == "6");
+  c.check_quiet();
 }
 
 TEST_CASE("a ReplicationController keeps its pods") {

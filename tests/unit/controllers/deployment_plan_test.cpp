@@ -161,6 +161,28 @@ TEST_CASE("deployment plan: Recreate waits for the old pods") {
   CHECK(r.size("v2") == 4);
 }
 
+TEST_CASE("deployment plan: Recreate ends several old sets, whatever size they were made for") {
+  Rollout r;
+  r.settle();
+  r.image("v2");
+  r.settle("v2");  // stuck half way
+  REQUIRE(r.size("v1") > 0);
+  REQUIRE(r.size("v2") > 0);
+  r.deployment.spec.strategy.type = "Recreate";
+  r.deployment.spec.strategy.rollingUpdate.reset();
+  r.resize(3);
+  r.image("v3");
+  r.deployment.spec.paused = true;
+  const int32_t before = r.size("v1");
+  r.settle();
+  CHECK(r.size("v1") == before);
+  r.deployment.spec.paused = false;
+  r.settle();
+  CHECK(r.size("v1") == 0);
+  CHECK(r.size("v2") == 0);
+  CHECK(r.size("v3") == 3);
+}
+
 TEST_CASE("deployment plan: paused, nothing rolls but scaling goes on; resumed, it rolls") {
   Rollout r;
   r.settle();
