@@ -87,7 +87,8 @@ check_fails "its node port" "Invalid value: $port: provided port is already allo
   on s2 create service nodeport taken --node-port "$port" --tcp=80
 check "it goes" on s1 delete service s1-1
 check "its address is free for the other" on s2 create service clusterip taken --clusterip "$ip" --tcp=80
-check_out "the Service kubernetes names both" '^6443 6444 $' on s1 get endpoints kubernetes \
+# Started at once, one may have written before it saw the other: the next round puts that right.
+wait_for 60 "the Service kubernetes names both" outputs '^6443 6444 $' on s1 get endpoints kubernetes \
   -o 'jsonpath={range .subsets[*]}{.ports[0].port} {end}'
 
 say "Secrets"
