@@ -58,8 +58,7 @@ class Objects final : public ObjectSource {
   }
   Result<std::shared_ptr<const corev1::PersistentVolumeClaim>, Error> claim(
       const std::string&, const std::string& name) override {
-    return Err(
-        Error{Error::Code::kNotFound, "persistentvolumeclaims \"" + name + "\" not found"});
+    return Err(Error{Error::Code::kNotFound, "persistentvolumeclaims \"" + name + "\" not found"});
   }
   Result<std::shared_ptr<const corev1::PersistentVolume>, Error> persistent_volume(
       const std::string& name) override {
@@ -128,6 +127,19 @@ TEST_CASE("configMap volume: items, modes, missing keys, optional") {
   CHECK(gone.error().message == "configmap \"cm\" not found");
   pod.spec.volumes[0].configMap->optional = true;
   CHECK(set_up(pod, tmp.path + "/v2", objects));
+}
+
+TEST_CASE(
+    "what nobody here mounts has no driver: repositories that are cloned as root, above all") {
+  const auto driver = [](const std::string& source) {
+    const auto pod = pod_of(R"({"containers":[],"volumes":[{"name":"v",)" + source + "}]}");
+    return find_volume_driver(pod.spec.volumes.at(0));
+  };
+  CHECK(driver(R"("gitRepo":{"repository":"https://example.com/x.git","directory":"."})") ==
+        nullptr);
+  CHECK(driver(R"("flexVolume":{"driver":"example.com/x"})") == nullptr);
+  CHECK(driver(R"("nfs":{"server":"s","path":"/"})") == nullptr);
+  CHECK(driver(R"("emptyDir":{})") != nullptr);
 }
 
 TEST_CASE("hostPath types") {
