@@ -34,6 +34,7 @@ class Invariants {
     std::map<std::string, api::Quantity> requests;
     bool counts = false;              // bound and not finished
     std::vector<std::string> blocks;  // uids of owners whose foreground deletion waits for it
+    api::Time created;
   };
   void pod(const std::string& key, const api::corev1::Pod* now, const std::string& verb);
   void check_finalizers(const api::corev1::Pod& before, const api::corev1::Pod* now);
