@@ -71,7 +71,8 @@ class DaemonSetReconciler final : public client::Reconciler {
     if (may_act && plan.creates.empty() && plan.deletes.empty()) {
       ORCH_CHECK(trim(*set, input, revisions, revision->metadata.name));
     }
-    return plan.look_again ? client::requeue_after(*plan.look_again) : client::done();
+    const auto look_again = no_later(plan.look_again, may_act);
+    return look_again ? client::requeue_after(*look_again) : client::done();
   }
 
  private:

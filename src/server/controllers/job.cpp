@@ -125,7 +125,8 @@ class JobReconciler final : public client::Reconciler {
     const ReplicaFailure failure = act(*job, plan);
     ORCH_CHECK(count(input, plan, failure.reason.empty()));
     if (!failure.reason.empty()) return Err(client::ReconcileError(failure.message));
-    return plan.look_again ? client::requeue_after(*plan.look_again) : client::done();
+    const auto look_again = no_later(plan.look_again, may_act);
+    return look_again ? client::requeue_after(*look_again) : client::done();
   }
 
  private:

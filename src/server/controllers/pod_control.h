@@ -4,8 +4,10 @@
 // Errors: those of the API. Used from a reconciler's strand; the watches from informers' strands.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +32,14 @@ Result<api::LabelSelector, client::ReconcileError> workload_selector(
 // hold a hundred thousand others.
 std::vector<PodPtr> pods_to_claim(const client::Lister<api::corev1::Pod>& pods,
                                   const api::Object& owner);
+
+// When expectations (client::Expectations) that were not met are given up. Whoever waits for them
+// looks again then: after a lost answer nothing else may wake it.
+inline constexpr Seconds kExpectationsEnd{5 * 60 + 1};
+inline std::optional<Micros> no_later(std::optional<Micros> look_again, bool may_act) {
+  if (may_act) return look_again;
+  return std::min<Micros>(look_again.value_or(kExpectationsEnd), kExpectationsEnd);
+}
 
 class PodControl {
  public:

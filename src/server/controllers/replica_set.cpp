@@ -61,7 +61,7 @@ class ReplicaReconciler final : public client::Reconciler {
       if (!written && !written.error().is("NotFound")) return Err(written.error());
     }
     if (!failure.reason.empty()) return Err(client::ReconcileError(failure.message));
-    return when_next(set, active);
+    return when_next(set, active, may_act);
   }
 
  private:
@@ -90,12 +90,14 @@ class ReplicaReconciler final : public client::Reconciler {
   }
 
   // A pod that is ready but not long enough becomes available without any event.
-  client::ReconcileResult when_next(const ReplicaSet& set, const std::vector<PodPtr>& active) {
+  client::ReconcileResult when_next(const ReplicaSet& set, const std::vector<PodPtr>& active,
+                                    bool may_act) {
     std::optional<Micros> soonest;
     for (const auto& pod : active) {
       auto in = available_in(*pod, Seconds{set.spec.minReadySeconds}, context_.env.clock.now());
       if (in && (!soonest || *in < *soonest)) soonest = in;
     }
+    soonest = no_later(soonest, may_act);
     return soonest ? client::requeue_after(*soonest) : client::done();
   }
 
