@@ -65,7 +65,13 @@ std::string key_of(const Service& service) {
 }
 
 // A transaction of etcd's has at most 128 operations.
-constexpr int64_t kClaimsMax = 120;
+constexpr size_t kClaimsMax = 120;
+
+// A Service may have grown in several steps: what it gives back beyond that the repair finds.
+void fit(Claims& claims) {
+  const size_t room = kClaimsMax - std::min(kClaimsMax, claims.take.size());
+  if (claims.drop.size() > room) claims.drop.resize(room);
+}
 
 // Values below this offset are left to those who ask for them (KEP-3070's static band).
 uint32_t static_band(uint32_t size) {
@@ -155,6 +161,7 @@ Claims ServiceAllocator::claims_of(const Service& service) const {
   claims.drop = claim_keys(service);
   const std::string owner = key_of(service);
   std::erase_if(claims.drop, [&](const std::string& key) { return owner_of(key) != owner; });
+  fit(claims);
   return claims;
 }
 
@@ -167,6 +174,7 @@ void ServiceAllocator::claim(const Service& now, Ticket& ticket) const {
   for (const int32_t port : ticket.dropped_ports_) claims.drop.push_back(port_claim(port));
   const std::string owner = key_of(now);
   std::erase_if(claims.drop, [&](const std::string& key) { return owner_of(key) != owner; });
+  fit(claims);
 }
 
 void ServiceAllocator::carry_over(Service& now, const Service& old) {
@@ -353,8 +361,8 @@ api::ApiResult<ServiceAllocator::Ticket> ServiceAllocator::allocate(Service& now
     }
     claim(now, ticket);
   }
-  if (std::ssize(ticket.claims_.take) + std::ssize(ticket.claims_.drop) > kClaimsMax) {
-    errors.too_many("spec.ports", static_cast<int64_t>(spec.ports.size()), kClaimsMax);
+  if (ticket.claims_.take.size() > kClaimsMax) {
+    errors.too_many("spec.ports", std::ssize(spec.ports), static_cast<int64_t>(kClaimsMax));
   }
   if (!errors.empty()) return Err(api::invalid("", "Service", now.metadata.name, errors.take()));
   if (spec.type != "ExternalName") {

@@ -167,6 +167,53 @@ TEST_CASE("claims are repaired: missing ones come, leaked ones go") {
   CHECK(both.store->revision() == before);
 }
 
+TEST_CASE("a Service may give back more claims than a transaction holds") {
+  Pair both;
+  const auto held = [&] {
+    storage::RangeRequest request;
+    request.key = std::string(kClaimPrefix) + "nodeports/";
+    request.range_end = request.key;
+    ++request.range_end.back();
+    return both.store->range(request).value().kvs.size();
+  };
+  auto service = both.create(0, "a").value();
+  for (int step = 0; step < 2; ++step) {
+    for (int i = 0; i < 100; ++i) {
+      auto& port = service.spec.ports.emplace_back();
+      port.port = 1000 + static_cast<int32_t>(service.spec.ports.size());
+      port.name = "p" + std::to_string(port.port);
+    }
+    service.spec.ports[0].name = "first";
+    auto updated = both.clients[0]->update(service);
+    REQUIRE(updated);
+    service = *updated;
+  }
+  CHECK(held() == 201);
+  auto more = service;
+  for (int i = 0; i < 130; ++i) {
+    auto& port = more.spec.ports.emplace_back();
+    port.port = 3000 + i;
+    port.name = "q" + std::to_string(i);
+  }
+  const auto refused = both.clients[0]->update(more);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == 422);
+  CHECK(refused.error().message.find("spec.ports: Too many") != std::string::npos);
+  auto repair = ClaimRepair::create(both.env, both.servers[0]->registry());
+  SECTION("deleted") {
+    REQUIRE(both.clients[1]->remove<Service>("default", "a"));
+    CHECK(held() == 201 - 119);  // and its address
+  }
+  SECTION("its node ports given back") {
+    service.spec.type = "ClusterIP";
+    for (auto& port : service.spec.ports) port.nodePort = 0;
+    REQUIRE(both.clients[1]->update(service));
+    CHECK(held() == 201 - 120);
+  }
+  REQUIRE(repair->run());
+  CHECK(held() == 0);
+}
+
 TEST_CASE("the plan of a repair") {
   const std::vector<ClaimingService> services = {
       {"/s/a", 5, {"ip1", "port1"}}, {"/s/b", 6, {"ip1"}}, {"/s/c", 7, {"ip2"}}};
